@@ -1,0 +1,209 @@
+//! The decision itself: the only implementation of access-rules.md, *Order of checks*.
+
+use std::borrow::Cow;
+
+use super::{AccessSettings, AccountCreation, Check, Nature, ProjectAccess, Reason, SenderFacts, Stage};
+use crate::types::{AccountStatus, Domain, EmailAddress, Standing};
+
+/// A decision and how it came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The rule that decided; its outcome is [`Reason::outcome`].
+    pub reason: Reason,
+    /// Every check that was looked at, in order; the last one decided.
+    pub trail: Vec<Check>,
+}
+
+/// Decides about one mail for one project. Total: every combination of facts and settings has exactly one verdict.
+pub fn decide(facts: &SenderFacts<'_>, settings: &AccessSettings<'_>) -> Verdict {
+    let mut trail = Trail(Vec::with_capacity(12));
+    let reason = match facts.stage {
+        Stage::Intake => match message_checks(facts, &mut trail) {
+            Ok(sender) => account_checks(sender, facts, settings, &mut trail),
+            Err(reason) => reason,
+        },
+        Stage::Release => match usable_sender(facts, &mut trail) {
+            Ok(sender) => account_checks(sender, facts, settings, &mut trail),
+            Err(reason) => reason,
+        },
+    };
+    Verdict { reason, trail: trail.0 }
+}
+
+/// Collects the checks; each returns what it was told, so that a rule reads in one line.
+struct Trail(Vec<Check>);
+
+impl Trail {
+    /// The check that decides.
+    fn decide(&mut self, check: &'static str, input: impl Into<Cow<'static, str>>, reason: Reason) -> Reason {
+        let result = format!("{} {}", reason.outcome().as_str(), reason.as_str());
+        self.0.push(Check { check: check.into(), input: input.into(), result: result.into() });
+        reason
+    }
+
+    /// A check that was passed.
+    fn pass(&mut self, check: &'static str, input: impl Into<Cow<'static, str>>) {
+        self.0.push(Check { check: check.into(), input: input.into(), result: "continue".into() });
+    }
+}
+
+/// Checks 1 to 4: the message, whoever sent it.
+fn message_checks<'a>(facts: &SenderFacts<'a>, trail: &mut Trail) -> Result<&'a EmailAddress, Reason> {
+    if facts.duplicate {
+        return Err(trail.decide("duplicate", "seen before", Reason::Duplicate));
+    }
+    trail.pass("duplicate", "not seen before");
+    match facts.nature {
+        Nature::Loop(sign) => {
+            return Err(trail.decide("nature", sign_text(sign), Reason::MailLoop));
+        }
+        Nature::Automatic(sign) => {
+            return Err(trail.decide("nature", sign_text(sign), Reason::AutomaticMessage));
+        }
+        Nature::Person => trail.pass("nature", "a person"),
+    }
+    let sender = usable_sender(facts, trail)?;
+    match facts.standing {
+        Standing::Disproven => Err(trail.decide("standing", "disproven", Reason::SenderForged)),
+        Standing::Unproven | Standing::Proven => {
+            trail.pass("standing", facts.standing.as_str());
+            Ok(sender)
+        }
+    }
+}
+
+fn sign_text(sign: &super::AutomaticSign) -> String {
+    format!("{}: {}", sign.name, sign.value)
+}
+
+/// Check 3. At release the sender was usable at intake; a record that says otherwise is dropped, not guessed at.
+fn usable_sender<'a>(facts: &SenderFacts<'a>, trail: &mut Trail) -> Result<&'a EmailAddress, Reason> {
+    match facts.sender {
+        Ok(sender) => {
+            trail.pass("sender", sender.key().to_owned());
+            Ok(sender)
+        }
+        Err(why) => Err(trail.decide("sender", why.to_string(), Reason::NoUsableSender)),
+    }
+}
+
+/// Checks 5 to 7: the account, known or not.
+fn account_checks(
+    sender: &EmailAddress,
+    facts: &SenderFacts<'_>,
+    settings: &AccessSettings<'_>,
+    trail: &mut Trail,
+) -> Reason {
+    let Some(account) = facts.account else {
+        trail.pass("account", "none");
+        return unknown_sender(sender.domain(), facts, settings, trail);
+    };
+    let described = format!("{}, {}", account.kind.as_str(), status_text(account.status));
+    if account.status == AccountStatus::Deactivated {
+        return trail.decide("account", described, Reason::AccountDeactivated);
+    }
+    trail.pass("account", described);
+    let permission = settings.project;
+    if permission == ProjectAccess::Added && !account.in_project {
+        return trail.decide("project-access", "added, not in the project", Reason::NotAProjectCustomer);
+    }
+    trail.pass("project-access", permission.as_str());
+    if facts.standing != Standing::Proven {
+        return hold(
+            Reason::SenderUnproven,
+            "sender-proven",
+            facts.standing.as_str(),
+            facts,
+            settings,
+            trail,
+        );
+    }
+    trail.pass("sender-proven", facts.standing.as_str());
+    match facts.reply_to {
+        Some(request) => trail.decide("reply", request.to_string(), Reason::Reply),
+        None => trail.decide("reply", "no", Reason::KnownCustomer),
+    }
+}
+
+fn status_text(status: AccountStatus) -> &'static str {
+    match status {
+        AccountStatus::Active => "active",
+        AccountStatus::Deactivated => "deactivated",
+    }
+}
+
+/// Check 7: creation of accounts.
+fn unknown_sender(
+    domain: &Domain,
+    facts: &SenderFacts<'_>,
+    settings: &AccessSettings<'_>,
+    trail: &mut Trail,
+) -> Reason {
+    let site = settings.site;
+    let creation = site.portal.account_creation;
+    if creation == AccountCreation::Deny {
+        return trail.decide("account-creation", "deny", Reason::AccountCreationDenied);
+    }
+    trail.pass("account-creation", creation.as_str());
+    if settings.project == ProjectAccess::Added {
+        return trail.decide("project-access", "added, no account", Reason::NotAProjectCustomer);
+    }
+    trail.pass("project-access", settings.project.as_str());
+    let internal = &site.internal;
+    if internal.use_approved_domains && internal.approved_domains.contains(domain) {
+        let on_list = format!("{domain} is approved");
+        return hold(Reason::InternalAccountUnverified, "approved-domains", on_list, facts, settings, trail);
+    }
+    trail.pass("approved-domains", list_text(internal.use_approved_domains, domain, "approved"));
+    let external = &site.external;
+    if !external.allow_portal_only_accounts {
+        return trail.decide("portal-only-accounts", "off", Reason::PortalOnlyAccountsDenied);
+    }
+    trail.pass("portal-only-accounts", "on");
+    if external.only_allowed_domains && !external.allowed_domains.contains(domain) {
+        let off_list = format!("{domain} is not allowed");
+        return trail.decide("allowed-domains", off_list, Reason::DomainNotAllowed);
+    }
+    let allowed: Cow<'static, str> = if external.only_allowed_domains {
+        format!("{domain} is allowed").into()
+    } else {
+        "any domain".into()
+    };
+    trail.pass("allowed-domains", allowed);
+    if facts.standing != Standing::Proven {
+        return hold(
+            Reason::SenderUnproven,
+            "sender-proven",
+            facts.standing.as_str(),
+            facts,
+            settings,
+            trail,
+        );
+    }
+    trail.decide("sender-proven", facts.standing.as_str(), Reason::NewPortalOnlyCustomer)
+}
+
+fn list_text(in_use: bool, domain: &Domain, list: &str) -> Cow<'static, str> {
+    if in_use { format!("{domain} is not {list}").into() } else { "off".into() }
+}
+
+/// Holds, unless the address has as many mails waiting as it may.
+fn hold(
+    reason: Reason,
+    check: &'static str,
+    input: impl Into<Cow<'static, str>>,
+    facts: &SenderFacts<'_>,
+    settings: &AccessSettings<'_>,
+    trail: &mut Trail,
+) -> Reason {
+    let limit = settings.site.max_held_per_address;
+    if facts.held < limit {
+        return trail.decide(check, input, reason);
+    }
+    trail.0.push(Check {
+        check: check.into(),
+        input: input.into(),
+        result: format!("hold {}", reason.as_str()).into(),
+    });
+    trail.decide("held-mails", format!("{} of {limit}", facts.held), Reason::HoldLimit)
+}

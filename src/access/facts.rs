@@ -1,0 +1,107 @@
+//! Everything that a decision rests on, gathered before it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{
+    Account, AccountKind, AccountStatus, EmailAddress, ProjectKey, RequestId, Role, Standing,
+};
+
+/// Where in a mail's life the decision is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// As it comes in: all checks.
+    Intake,
+    /// At the end of a hold: from check 5 on; checks 1 to 4 keep their results from intake.
+    Release,
+}
+
+/// A sign that a message was not written by a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutomaticSign {
+    /// The name of the sign's row in `mail/nature.rs`, such as `auto-submitted`.
+    pub name: Cow<'static, str>,
+    /// What stood there, cut to 100 characters.
+    pub value: String,
+}
+
+/// Whether a person wrote the mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Nature {
+    /// Nothing speaks against it.
+    Person,
+    /// A machine, a bounce, or bulk mail.
+    Automatic(AutomaticSign),
+    /// Our own mail come back, or too many Received fields.
+    Loop(AutomaticSign),
+}
+
+/// Why a mail has no sender that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum UnusableSender {
+    /// There is no From field.
+    #[error("no From field")]
+    Missing,
+    /// There is more than one From field.
+    #[error("more than one From field")]
+    SeveralFields,
+    /// The one From field names several mailboxes, or a group.
+    #[error("more than one mailbox in From")]
+    SeveralMailboxes,
+    /// From can't be read; the text says what is wrong.
+    #[error("From can't be read: {0}")]
+    Unreadable(String),
+    /// One of our own inbox addresses, or the address of `[mail] from`.
+    #[error("one of our own addresses")]
+    Own,
+    /// The message could not be parsed at all; its raw bytes are kept.
+    #[error("the message can't be parsed")]
+    ParserFailed,
+}
+
+/// The sender's account, as far as a decision needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AccountFacts {
+    /// Internal or portal-only.
+    pub kind: AccountKind,
+    /// Active or deactivated.
+    pub status: AccountStatus,
+    /// Customer or agent; makes no difference to the decision, stands in the trail.
+    pub role: Role,
+    /// Whether an administrator has put the account into the project.
+    pub in_project: bool,
+}
+
+impl AccountFacts {
+    /// The facts of `account` for `project`.
+    pub fn of(account: &Account, project: &ProjectKey) -> Self {
+        Self {
+            kind: account.kind,
+            status: account.status,
+            role: account.role,
+            in_project: account.projects.contains(project),
+        }
+    }
+}
+
+/// What is known of a mail and its sender when it is decided for one project.
+#[derive(Debug, Clone)]
+pub struct SenderFacts<'a> {
+    /// Intake or release.
+    pub stage: Stage,
+    /// Whether this mail was created or held for this project before (check 1).
+    pub duplicate: bool,
+    /// Whether a person wrote it (check 2).
+    pub nature: &'a Nature,
+    /// The From address, or why there is none (check 3).
+    pub sender: Result<&'a EmailAddress, &'a UnusableSender>,
+    /// How far the From address is proven (checks 4, 6, 7).
+    pub standing: Standing,
+    /// The account of the From address, if there is one (checks 5, 6).
+    pub account: Option<AccountFacts>,
+    /// The request that this mail answers and that the sender is involved in (check 6).
+    pub reply_to: Option<&'a RequestId>,
+    /// How many mails of the address wait already.
+    pub held: usize,
+}

@@ -1,0 +1,13 @@
+//! The decision: what happens to a mail (access-rules.md is its specification). Pure: no clock, store, file or socket.
+
+mod decide;
+mod domains;
+mod facts;
+mod reason;
+mod settings;
+
+pub use decide::{Verdict, decide};
+pub use domains::{DomainEntry, DomainList, DomainListError, DomainMembership};
+pub use facts::{AccountFacts, AutomaticSign, Nature, SenderFacts, Stage, UnusableSender};
+pub use reason::{Basis, Check, Outcome, Reason};
+pub use settings::{AccessSettings, AccountCreation, External, Internal, Portal, ProjectAccess, SiteAccess};

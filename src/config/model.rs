@@ -1,0 +1,292 @@
+//! What the configuration means, once it is valid. Every field's key, default and meaning stand in
+//! `deploy/vestibule.example.toml` (contract: *Configuration*).
+
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+
+use crate::{
+    access::{ProjectAccess, SiteAccess},
+    smtp::RouteTable,
+    types::{Domain, EmailAddress, ProjectKey},
+};
+
+/// A whole, valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// Our name: EHLO, Received, Message-ID.
+    pub hostname: Domain,
+    /// `[smtp]`.
+    pub smtp: SmtpConfig,
+    /// `[http]`.
+    pub http: HttpConfig,
+    /// `[store]`.
+    pub store: StoreConfig,
+    /// `[mail]`.
+    pub mail: MailConfig,
+    /// `[verification]`.
+    pub verification: VerificationConfig,
+    /// `[authentication]`.
+    pub authentication: AuthenticationConfig,
+    /// `[access]`.
+    pub access: Arc<SiteAccess>,
+    /// `[[projects]]`, in the order of the file.
+    pub projects: Vec<Project>,
+    /// The inbox addresses of all projects.
+    pub routes: Arc<RouteTable>,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// What is valid but probably not meant.
+    pub warnings: Vec<String>,
+    /// A short digest of the settings in force (16 hex digits), to tell which settings a decision rested on.
+    pub version: String,
+}
+
+impl Config {
+    /// The project with this key.
+    pub fn project(&self, key: &ProjectKey) -> Option<&Project> {
+        self.projects.iter().find(|project| project.key == *key)
+    }
+
+    /// Whether the address is one of our inboxes or the sender of our mail; such a From is no usable sender
+    /// (access-rules, check 3).
+    pub fn is_own_address(&self, address: &EmailAddress) -> bool {
+        self.mail.from.address == *address || self.routes.route(address).is_some()
+    }
+}
+
+/// `[smtp]`.
+#[derive(Debug, Clone)]
+pub struct SmtpConfig {
+    /// Sockets to listen on; never empty.
+    pub listen: Vec<SocketAddr>,
+    /// Largest mail in bytes.
+    pub max_message_size: u64,
+    /// Most recipients of one mail.
+    pub max_recipients: usize,
+    /// Most connections at once.
+    pub max_connections: usize,
+    /// Most connections of one peer at once.
+    pub max_connections_per_peer: usize,
+    /// Bytes of mail in flight, all sessions together.
+    pub memory_budget: u64,
+    /// Networks of the relays that may send at all.
+    pub allow_from: Vec<IpNet>,
+    /// What a dropped mail's relay is told.
+    pub on_drop: OnDrop,
+    /// What becomes of a bare CR or LF in DATA.
+    pub bare_newlines: BareNewlines,
+    /// Takes mail for postmaster and abuse of our domains.
+    pub postmaster: Option<EmailAddress>,
+    /// `[smtp.rate] per_peer_per_minute`; `None` = off.
+    pub per_peer_per_minute: Option<NonZeroU32>,
+    /// `[smtp.rate] per_envelope_sender_per_hour`; `None` = off.
+    pub per_envelope_sender_per_hour: Option<NonZeroU32>,
+}
+
+/// `on_drop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDrop {
+    /// 250: the relay never learns of it.
+    Accept,
+    /// 550 5.7.1 where the contract allows it.
+    Reject,
+}
+
+/// `bare_newlines`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BareNewlines {
+    /// 550 5.6.0 after the true end.
+    Refuse,
+    /// Made CRLF once the true end is found.
+    Normalize,
+}
+
+/// `[http]`.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// The verification pages; and API, health and metrics unless `admin_listen` is set.
+    pub listen: SocketAddr,
+    /// API, health and metrics, here and only here.
+    pub admin_listen: Option<SocketAddr>,
+    /// The only source of links in mail; without a trailing slash.
+    pub public_url: String,
+    /// The bearer token of the API; without one the API answers 403.
+    pub admin_token: Option<AdminToken>,
+}
+
+/// The API's bearer token. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminToken(pub String);
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// `[store]`.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The data directory. A relative path is relative to the configuration file.
+    pub path: PathBuf,
+    /// Free bytes below which MAIL is answered 452; 0 = off.
+    pub min_free: u64,
+    /// How long a mail is remembered so that its copy is dropped.
+    pub duplicate_window: Duration,
+}
+
+/// `[mail]`: what the daemon sends.
+#[derive(Debug, Clone)]
+pub struct MailConfig {
+    /// Where it goes.
+    pub relay: Relay,
+    /// The From of it.
+    pub from: Mailbox,
+}
+
+/// A display name and an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The display name, if any.
+    pub name: Option<String>,
+    /// The address.
+    pub address: EmailAddress,
+}
+
+/// `[mail] relay`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relay {
+    /// An SMTP server.
+    Smtp(SmtpRelay),
+    /// A directory that gets one `.eml` file for each mail. A relative path is relative to the configuration file.
+    Directory(PathBuf),
+}
+
+/// An SMTP server that takes our mail.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SmtpRelay {
+    /// Host name or address.
+    pub host: String,
+    /// Port; 25, 465 or 587 where the URL names none.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: RelaySecurity,
+    /// User name and password.
+    pub credentials: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for SmtpRelay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let login = self.credentials.as_ref().map(|(user, _)| format!("{user}:***"));
+        f.debug_struct("SmtpRelay")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("security", &self.security)
+            .field("credentials", &login)
+            .finish()
+    }
+}
+
+/// How a connection to the relay is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelaySecurity {
+    /// `smtp://`: not at all.
+    None,
+    /// `smtps://`: TLS from the first byte.
+    Tls,
+    /// `smtp+starttls://`: TLS after STARTTLS, required.
+    StartTls,
+}
+
+/// `[verification]`.
+#[derive(Debug, Clone)]
+pub struct VerificationConfig {
+    /// How long a link works.
+    pub link_lifetime: Duration,
+    /// How long a mail waits.
+    pub hold_for: Duration,
+    /// Shortest time between two verification mails to one address.
+    pub resend_after: Duration,
+    /// Most verification mails to one address in 24 hours.
+    pub max_mails_per_address_per_day: usize,
+    /// Most a minute to addresses of approved domains.
+    pub max_mails_per_minute: NonZeroU32,
+    /// Most a minute to all others.
+    pub max_mails_per_minute_external: NonZeroU32,
+    /// Addresses that get none.
+    pub never_mail_addresses: Vec<EmailAddress>,
+    /// Domains that get none.
+    pub never_mail_domains: crate::access::DomainList,
+    /// Whom to ask; printed in the mail and on the page.
+    pub contact: Option<String>,
+}
+
+impl VerificationConfig {
+    /// Whether the address may be sent verification mail at all (`never_mail`).
+    pub fn may_mail(&self, address: &EmailAddress) -> bool {
+        !self.never_mail_addresses.contains(address) && !self.never_mail_domains.contains(address.domain())
+    }
+}
+
+/// `[authentication]`.
+#[derive(Debug, Clone)]
+pub struct AuthenticationConfig {
+    /// How senders are judged.
+    pub mode: AuthenticationMode,
+}
+
+/// `[authentication] mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthenticationMode {
+    /// Every sender counts as proven: for closed networks and tests.
+    Off,
+}
+
+/// One service project.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The key that begins its request ids.
+    pub key: ProjectKey,
+    /// Its name for people.
+    pub name: String,
+    /// Its inbox addresses as written.
+    pub addresses: Vec<String>,
+    /// Who may send requests.
+    pub access: ProjectAccess,
+    /// List-Ids of groups that forward to its addresses, lower case, without angle brackets.
+    pub via_lists: Vec<String>,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// JSON lines or text for a terminal.
+    pub format: LogFormat,
+    /// A level or a filter of tracing-subscriber's `EnvFilter`.
+    pub level: String,
+    /// How mail addresses appear.
+    pub addresses: LogAddresses,
+}
+
+/// `[log] format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// `[log] addresses`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogAddresses {
+    /// As they are.
+    Full,
+    /// A keyed hash of the address, and its domain.
+    Hashed,
+    /// The domain only.
+    Domain,
+}

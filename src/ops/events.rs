@@ -1,0 +1,502 @@
+//! Everything that is logged by name. Each event writes its line and its counter in one call, so that the books balance.
+
+use std::{net::IpAddr, time::Duration};
+
+use tracing::{Level, event};
+
+use super::{DecisionLabels, Ops, RefusalLabels};
+use crate::types::{EmailAddress, SessionId};
+
+/// One thing that happened.
+pub trait Event {
+    /// Writes the line and counts.
+    fn emit(self, ops: &Ops);
+}
+
+/// Writes one line at `level` with the event's name first.
+macro_rules! line {
+    ($ops:expr, $level:expr, $name:literal, $($fields:tt)*) => {
+        $ops.in_scope(|| event!(target: "vestibule", $level, event = $name, $($fields)*))
+    };
+}
+
+/// `session.opened`: a peer was greeted.
+pub struct SessionOpened {
+    /// The session.
+    pub session: SessionId,
+    /// The peer.
+    pub peer: IpAddr,
+}
+
+impl Event for SessionOpened {
+    fn emit(self, ops: &Ops) {
+        ops.metrics.sessions_opened.inc();
+        ops.metrics.sessions.inc();
+        line!(ops, Level::DEBUG, "session.opened", session = %self.session, peer = %self.peer);
+    }
+}
+
+/// `session.closed`: a greeted peer is gone.
+pub struct SessionClosed {
+    /// The session.
+    pub session: SessionId,
+    /// The peer.
+    pub peer: IpAddr,
+    /// Mails taken in it.
+    pub mails: u64,
+    /// How it ended: `quit`, `peer-closed`, `timeout`, `errors`, `stopping`, `io`.
+    pub how: &'static str,
+    /// How long it lasted.
+    pub lasted: Duration,
+}
+
+impl Event for SessionClosed {
+    fn emit(self, ops: &Ops) {
+        ops.metrics.sessions.dec();
+        line!(ops, Level::DEBUG, "session.closed",
+            session = %self.session, peer = %self.peer, mails = self.mails, how = self.how,
+            elapsed_ms = millis(self.lasted));
+    }
+}
+
+/// `smtp.refused`: a reply that refused a connection, a command or a mail.
+pub struct SmtpRefused<'a> {
+    /// The session, when there is one.
+    pub session: Option<SessionId>,
+    /// The peer.
+    pub peer: IpAddr,
+    /// The reply's code.
+    pub code: u16,
+    /// The name of the reply's row in the table.
+    pub reason: &'static str,
+    /// What it was about: the command line or address, as the peer wrote it. May name the key to change.
+    pub detail: &'a str,
+}
+
+impl Event for SmtpRefused<'_> {
+    fn emit(self, ops: &Ops) {
+        let labels = RefusalLabels { code: self.code, reason: self.reason };
+        ops.metrics.refused.get_or_create(&labels).inc();
+        let session = self.session.map(|session| session.to_string());
+        line!(ops, Level::INFO, "smtp.refused",
+            session = session.as_deref(), peer = %self.peer, code = self.code, reason = self.reason,
+            detail = self.detail);
+    }
+}
+
+/// What every `mail.decided` line says.
+pub struct MailDecided<'a> {
+    /// Why; the outcome follows from it.
+    pub reason: crate::access::Reason,
+    /// The project.
+    pub project: &'a str,
+    /// Our id.
+    pub mail_id: String,
+    /// Message-ID.
+    pub message_id: Option<&'a str>,
+    /// The From address.
+    pub sender: Option<&'a EmailAddress>,
+    /// On which lists its domain stands.
+    pub domain_list: &'static str,
+    /// `none`, `internal`, `portal-only` or `deactivated`, before this decision.
+    pub account: &'static str,
+    /// proven, unproven or disproven.
+    pub standing: &'static str,
+    /// The request, if one came of it.
+    pub request: Option<String>,
+    /// The mail that waits, or waited.
+    pub held: Option<String>,
+    /// What ended the hold; `None` at intake.
+    pub basis: Option<&'static str>,
+    /// Size of the mail.
+    pub bytes: u64,
+    /// The relay it came from, at intake.
+    pub peer: Option<IpAddr>,
+    /// The session it came in, at intake.
+    pub session: Option<SessionId>,
+    /// From its last byte to the durable decision.
+    pub elapsed: Duration,
+}
+
+impl Event for MailDecided<'_> {
+    fn emit(self, ops: &Ops) {
+        let (outcome, reason) = (self.reason.outcome().as_str(), self.reason.as_str());
+        let labels = DecisionLabels { outcome, reason };
+        let metrics = &ops.metrics;
+        if self.basis.is_none() {
+            metrics.accepted.inc();
+            metrics.decided.get_or_create(&labels).inc();
+            metrics.bytes_accepted.inc_by(self.bytes);
+            metrics.intake_seconds.observe(self.elapsed.as_secs_f64());
+            if self.held.is_some() {
+                metrics.holds_made.inc();
+            }
+        } else {
+            metrics.holds_resolved.get_or_create(&labels).inc();
+        }
+        let sender = self.sender.map(|sender| ops.log_address(sender));
+        line!(
+            ops,
+            Level::INFO,
+            "mail.decided",
+            outcome,
+            reason,
+            project = self.project,
+            mail_id = self.mail_id,
+            message_id = self.message_id,
+            sender = sender.as_deref(),
+            sender_domain = self.sender.map(|sender| sender.domain().as_str()),
+            domain_list = self.domain_list,
+            account = self.account,
+            standing = self.standing,
+            request = self.request.as_deref(),
+            held = self.held.as_deref(),
+            basis = self.basis,
+            bytes = self.bytes,
+            peer = self.peer.map(|peer| peer.to_string()).as_deref(),
+            session = self.session.map(|session| session.to_string()).as_deref(),
+            elapsed_us = u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX)
+        );
+    }
+}
+
+/// `mail.forwarded`: a mail for the postmaster went into the outbox.
+pub struct MailForwarded {
+    /// Our id.
+    pub mail_id: String,
+    /// The relay it came from.
+    pub peer: IpAddr,
+    /// The session it came in.
+    pub session: SessionId,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl Event for MailForwarded {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::INFO, "mail.forwarded",
+            mail_id = self.mail_id, peer = %self.peer, session = %self.session, bytes = self.bytes);
+    }
+}
+
+/// `verification.sent`: the relay has taken a verification mail.
+pub struct VerificationSent<'a> {
+    /// To whom.
+    pub address: &'a EmailAddress,
+    /// Which verification.
+    pub verification: String,
+    /// The relay's words.
+    pub reply: &'a str,
+    /// Tries it took.
+    pub attempts: u32,
+}
+
+impl Event for VerificationSent<'_> {
+    fn emit(self, ops: &Ops) {
+        ops.metrics.mails_sent.inc();
+        line!(
+            ops,
+            Level::INFO,
+            "verification.sent",
+            address = ops.log_address(self.address),
+            verification = self.verification,
+            reply = self.reply,
+            attempts = self.attempts
+        );
+    }
+}
+
+/// `verification.failed`: a verification mail was given up.
+pub struct VerificationFailed<'a> {
+    /// To whom.
+    pub address: &'a EmailAddress,
+    /// Which verification.
+    pub verification: String,
+    /// The relay's words, or what went wrong.
+    pub error: &'a str,
+    /// Tries it took.
+    pub attempts: u32,
+}
+
+impl Event for VerificationFailed<'_> {
+    fn emit(self, ops: &Ops) {
+        ops.metrics.mails_failed.inc();
+        line!(
+            ops,
+            Level::WARN,
+            "verification.failed",
+            address = ops.log_address(self.address),
+            verification = self.verification,
+            error = self.error,
+            attempts = self.attempts
+        );
+    }
+}
+
+/// `outbound.retry`: a mail of ours is tried again later.
+pub struct OutboundRetry<'a> {
+    /// To whom.
+    pub address: &'a EmailAddress,
+    /// What went wrong.
+    pub error: &'a str,
+    /// Tries so far.
+    pub attempts: u32,
+    /// How long it waits.
+    pub wait: Duration,
+}
+
+impl Event for OutboundRetry<'_> {
+    fn emit(self, ops: &Ops) {
+        ops.metrics.mails_retried.inc();
+        line!(
+            ops,
+            Level::WARN,
+            "outbound.retry",
+            address = ops.log_address(self.address),
+            error = self.error,
+            attempts = self.attempts,
+            wait_ms = millis(self.wait)
+        );
+    }
+}
+
+/// `outbound.sent` / `outbound.failed`: the end of a forwarded mail.
+pub struct ForwardEnded<'a> {
+    /// To whom.
+    pub address: &'a EmailAddress,
+    /// The mail.
+    pub mail_id: String,
+    /// The relay's words, or what went wrong.
+    pub result: Result<&'a str, &'a str>,
+}
+
+impl Event for ForwardEnded<'_> {
+    fn emit(self, ops: &Ops) {
+        let address = ops.log_address(self.address);
+        match self.result {
+            Ok(reply) => {
+                ops.metrics.mails_sent.inc();
+                line!(ops, Level::INFO, "outbound.sent", address, mail_id = self.mail_id, reply);
+            }
+            Err(error) => {
+                ops.metrics.mails_failed.inc();
+                line!(ops, Level::WARN, "outbound.failed", address, mail_id = self.mail_id, error);
+            }
+        }
+    }
+}
+
+/// `verification.redeemed`: somebody has used a link.
+pub struct VerificationRedeemed<'a> {
+    /// Whose address is proven.
+    pub address: &'a EmailAddress,
+    /// Which verification.
+    pub verification: String,
+    /// Mails handed on.
+    pub handed_on: usize,
+    /// Mails that are not theirs.
+    pub not_mine: usize,
+}
+
+impl Event for VerificationRedeemed<'_> {
+    fn emit(self, ops: &Ops) {
+        ops.metrics.redeemed.inc();
+        line!(
+            ops,
+            Level::INFO,
+            "verification.redeemed",
+            address = ops.log_address(self.address),
+            verification = self.verification,
+            handed_on = self.handed_on,
+            not_mine = self.not_mine
+        );
+    }
+}
+
+/// `verification.disowned`: the owner of an address did not send what waits in its name.
+pub struct VerificationDisowned<'a> {
+    /// Whose address.
+    pub address: &'a EmailAddress,
+    /// Which verification.
+    pub verification: String,
+    /// Mails that are not theirs.
+    pub not_mine: usize,
+}
+
+impl Event for VerificationDisowned<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(
+            ops,
+            Level::WARN,
+            "verification.disowned",
+            address = ops.log_address(self.address),
+            verification = self.verification,
+            not_mine = self.not_mine
+        );
+    }
+}
+
+/// `hold.expired`: a mail has waited longer than it may.
+pub struct HoldExpired<'a> {
+    /// The mail.
+    pub held: String,
+    /// The From address.
+    pub sender: &'a EmailAddress,
+}
+
+impl Event for HoldExpired<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::INFO, "hold.expired", held = self.held, sender = ops.log_address(self.sender));
+    }
+}
+
+/// `account.created`.
+pub struct AccountCreated<'a> {
+    /// The address.
+    pub address: &'a EmailAddress,
+    /// internal or portal-only.
+    pub kind: &'static str,
+    /// What made it: `mail`, `verification`, `release`, `api`.
+    pub by: &'static str,
+}
+
+impl Event for AccountCreated<'_> {
+    fn emit(self, ops: &Ops) {
+        ops.metrics.accounts_created.inc();
+        line!(
+            ops,
+            Level::INFO,
+            "account.created",
+            address = ops.log_address(self.address),
+            kind = self.kind,
+            by = self.by
+        );
+    }
+}
+
+/// `account.deactivated`.
+pub struct AccountDeactivated<'a> {
+    /// The address.
+    pub address: &'a EmailAddress,
+}
+
+impl Event for AccountDeactivated<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::INFO, "account.deactivated", address = ops.log_address(self.address));
+    }
+}
+
+/// `store.failed`: the store did not take a write.
+pub struct StoreFailed<'a> {
+    /// What went wrong, the whole chain.
+    pub error: &'a str,
+    /// Whether the process leaves because of it.
+    pub fatal: bool,
+}
+
+impl Event for StoreFailed<'_> {
+    fn emit(self, ops: &Ops) {
+        ops.metrics.store_failures.inc();
+        line!(ops, Level::ERROR, "store.failed", error = self.error, fatal = self.fatal);
+    }
+}
+
+/// `daemon.started`.
+pub struct DaemonStarted<'a> {
+    /// SMTP sockets.
+    pub smtp: &'a str,
+    /// HTTP socket of the pages.
+    pub http: String,
+    /// HTTP socket of API, health and metrics.
+    pub admin: String,
+    /// The data directory.
+    pub store: String,
+    /// How senders are judged.
+    pub authentication: &'static str,
+}
+
+impl Event for DaemonStarted<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(
+            ops,
+            Level::INFO,
+            "daemon.started",
+            version = env!("CARGO_PKG_VERSION"),
+            smtp = self.smtp,
+            http = self.http,
+            admin = self.admin,
+            store = self.store,
+            authentication = self.authentication
+        );
+    }
+}
+
+/// `daemon.stopped`.
+pub struct DaemonStopped {
+    /// Whether everything under way was finished.
+    pub drained: bool,
+    /// How long stopping took.
+    pub took: Duration,
+}
+
+impl Event for DaemonStopped {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::INFO, "daemon.stopped", drained = self.drained, elapsed_ms = millis(self.took));
+    }
+}
+
+/// `config.loaded`: the settings are in force.
+pub struct ConfigLoaded<'a> {
+    /// The file.
+    pub path: String,
+    /// Version of the settings, as decisions name it.
+    pub settings_version: &'a str,
+    /// The effective settings as TOML in one line of JSON, secrets replaced.
+    pub settings: &'a str,
+    /// Warnings.
+    pub warnings: usize,
+}
+
+impl Event for ConfigLoaded<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(
+            ops,
+            Level::INFO,
+            "config.loaded",
+            path = self.path,
+            settings_version = self.settings_version,
+            warnings = self.warnings,
+            settings = self.settings
+        );
+    }
+}
+
+/// `config.refused`: a reload failed, and the old settings stay.
+pub struct ConfigRefused<'a> {
+    /// The file.
+    pub path: String,
+    /// All mistakes.
+    pub errors: &'a str,
+}
+
+impl Event for ConfigRefused<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::ERROR, "config.refused", path = self.path, errors = self.errors);
+    }
+}
+
+/// `config.warning`: valid, but probably not meant.
+pub struct ConfigWarning<'a> {
+    /// What.
+    pub warning: &'a str,
+}
+
+impl Event for ConfigWarning<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::WARN, "config.warning", warning = self.warning);
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

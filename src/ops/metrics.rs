@@ -1,0 +1,144 @@
+//! Counters and gauges, in the text format of Prometheus. Each name is public.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+/// Labels of a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DecisionLabels {
+    /// create, hold or drop.
+    pub outcome: &'static str,
+    /// The reason code.
+    pub reason: &'static str,
+}
+
+/// Labels of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusalLabels {
+    /// The reply code.
+    pub code: u16,
+    /// The name of the reply's row in the table.
+    pub reason: &'static str,
+}
+
+/// Labels of an HTTP answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The matched route, never the path itself: it may hold a token.
+    pub route: String,
+    /// The status code.
+    pub status: u16,
+}
+
+/// All of the daemon's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// One for each mail and project that was taken.
+    pub accepted: Counter,
+    /// Decisions at intake.
+    pub decided: Family<DecisionLabels, Counter>,
+    /// Holds made.
+    pub holds_made: Counter,
+    /// Holds ended, by the decision that ended them.
+    pub holds_resolved: Family<DecisionLabels, Counter>,
+    /// Holds that wait now.
+    pub holds_waiting: Gauge,
+    /// `accepted` less the sum of `decided`: 0.
+    pub intake_gap: Gauge,
+    /// Holds that waited at start, and holds made since, less those resolved and those that wait: 0.
+    pub holds_gap: Gauge,
+    /// SMTP sessions open now.
+    pub sessions: Gauge,
+    /// SMTP sessions opened.
+    pub sessions_opened: Counter,
+    /// SMTP replies that refused something.
+    pub refused: Family<RefusalLabels, Counter>,
+    /// Bytes of mail in flight.
+    pub bytes_in_flight: Gauge,
+    /// Bytes of mail taken.
+    pub bytes_accepted: Counter,
+    /// Seconds from the last byte of a mail to its durable decision.
+    pub intake_seconds: Histogram,
+    /// Mails of ours that the relay has taken.
+    pub mails_sent: Counter,
+    /// Mails of ours that were given up.
+    pub mails_failed: Counter,
+    /// Mails of ours in the outbox that are tried again.
+    pub mails_retried: Counter,
+    /// Verifications redeemed.
+    pub redeemed: Counter,
+    /// Accounts that came to be.
+    pub accounts_created: Counter,
+    /// Failed writes of the store.
+    pub store_failures: Counter,
+    /// HTTP answers.
+    pub http_requests: Family<RequestLabels, Counter>,
+    /// Free bytes where the store writes.
+    pub store_free_bytes: Gauge<f64, AtomicU64>,
+    /// 1 while the store takes writes.
+    pub store_writable: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+macro_rules! metrics {
+    ($($field:ident: $make:expr, $name:literal, $help:literal;)*) => {
+        impl Metrics {
+            /// Registers every metric.
+            pub fn new() -> Self {
+                let mut registry = Registry::with_prefix("vestibule");
+                $(let $field = $make; registry.register($name, $help, $field.clone());)*
+                Self { registry, $($field),* }
+            }
+        }
+    };
+}
+
+/// Upper bounds in seconds, from a fast disk to a stalled one.
+const INTAKE_BUCKETS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 25.0];
+
+metrics! {
+    accepted: Counter::default(), "mails_accepted", "Mails taken, one for each mail and project";
+    decided: Family::default(), "mails_decided", "Decisions at intake";
+    holds_made: Counter::default(), "holds_made", "Mails held";
+    holds_resolved: Family::default(), "holds_resolved", "Holds ended";
+    holds_waiting: Gauge::default(), "holds_waiting", "Mails that wait now";
+    intake_gap: Gauge::default(), "intake_gap", "Mails accepted less mails decided; always 0";
+    holds_gap: Gauge::default(), "holds_gap", "Holds made less holds resolved and holds that wait; always 0";
+    sessions: Gauge::default(), "smtp_sessions", "SMTP sessions open now";
+    sessions_opened: Counter::default(), "smtp_sessions_opened", "SMTP sessions opened";
+    refused: Family::default(), "smtp_refused", "SMTP replies that refused something";
+    bytes_in_flight: Gauge::default(), "bytes_in_flight", "Bytes of mail in flight";
+    bytes_accepted: Counter::default(), "bytes_accepted", "Bytes of mail taken";
+    intake_seconds: Histogram::new(INTAKE_BUCKETS), "intake_seconds", "From a mail's last byte to its durable decision";
+    mails_sent: Counter::default(), "outbound_sent", "Mails of the daemon that the relay has taken";
+    mails_failed: Counter::default(), "outbound_failed", "Mails of the daemon that were given up";
+    mails_retried: Counter::default(), "outbound_retried", "Tries to send that will be repeated";
+    redeemed: Counter::default(), "verifications_redeemed", "Verifications redeemed";
+    accounts_created: Counter::default(), "accounts_created", "Accounts that came to be";
+    store_failures: Counter::default(), "store_failures", "Failed writes of the store";
+    http_requests: Family::default(), "http_requests", "HTTP answers";
+    store_free_bytes: Gauge::<f64, AtomicU64>::default(), "store_free_bytes", "Free bytes where the store writes";
+    store_writable: Gauge::default(), "store_writable", "1 while the store takes writes";
+}
+
+impl Metrics {
+    /// The text that `GET /metrics` answers.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String can't fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}

@@ -1,0 +1,77 @@
+//! What runs beside the work: clock, randomness, events (log line and counter together), metrics, shutdown.
+
+mod clock;
+mod events;
+mod log;
+mod metrics;
+mod rng;
+mod shutdown;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tracing::Dispatch;
+
+pub use clock::Clock;
+pub use events::*;
+pub use log::{JsonLines, LogBuffer, init as init_log, json_dispatch};
+pub use metrics::{DecisionLabels, Metrics, RefusalLabels, RequestLabels};
+pub use rng::{random, time_ordered_uuid};
+pub use shutdown::{Shutdown, ShutdownHandle};
+
+use crate::{config::LogAddresses, types::EmailAddress};
+
+/// What every part of the running daemon shares for its own watching. Cheap to clone.
+#[derive(Clone)]
+pub struct Ops {
+    /// The time.
+    pub clock: Clock,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    addresses: Arc<ArcSwap<LogAddresses>>,
+    hash_key: Arc<[u8; 32]>,
+    dispatch: Option<Dispatch>,
+}
+
+impl Ops {
+    /// With events going to the process-wide subscriber, or to `dispatch` where one is given (tests).
+    pub fn new(clock: Clock, addresses: LogAddresses, dispatch: Option<Dispatch>) -> Self {
+        Self {
+            clock,
+            metrics: Arc::new(Metrics::new()),
+            addresses: Arc::new(ArcSwap::from_pointee(addresses)),
+            hash_key: Arc::new(random()),
+            dispatch,
+        }
+    }
+
+    /// Changes how addresses appear in logs (`[log] addresses`), at a reload.
+    pub fn set_log_addresses(&self, addresses: LogAddresses) {
+        self.addresses.store(Arc::new(addresses));
+    }
+
+    /// The address as the site wants it in its logs. A hash is keyed for this run of the process only.
+    pub fn log_address(&self, address: &EmailAddress) -> String {
+        match **self.addresses.load() {
+            LogAddresses::Full => address.key().to_owned(),
+            LogAddresses::Domain => format!("@{}", address.domain()),
+            LogAddresses::Hashed => {
+                let mut mac = Hmac::<Sha256>::new_from_slice(&*self.hash_key)
+                    .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+                mac.update(address.key().as_bytes());
+                let hash = mac.finalize().into_bytes();
+                format!("{}@{}", data_encoding::HEXLOWER.encode(&hash[..8]), address.domain())
+            }
+        }
+    }
+
+    /// Runs `emit` under this daemon's subscriber.
+    pub fn in_scope<T>(&self, emit: impl FnOnce() -> T) -> T {
+        match &self.dispatch {
+            Some(dispatch) => tracing::dispatcher::with_default(dispatch, emit),
+            None => emit(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the session knows of a mail beside its bytes (RFC 5321 §2.3.1), and what became of it.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Route;
+use crate::types::{MailId, SessionId, Time};
+
+/// How the mail came in; the `with` of our Received field (RFC 5321 §4.4, RFC 6531 §4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    /// HELO.
+    #[serde(rename = "SMTP")]
+    Smtp,
+    /// EHLO.
+    #[serde(rename = "ESMTP")]
+    Esmtp,
+    /// EHLO, with SMTPUTF8 on this mail.
+    #[serde(rename = "UTF8SMTP")]
+    Utf8Smtp,
+}
+
+/// One accepted RCPT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The forward-path's mailbox as the peer wrote it, without the angle brackets.
+    pub address: String,
+    /// Where it leads.
+    pub route: Route,
+}
+
+/// The envelope of one mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Our id for the mail; stands in the 250 reply.
+    pub mail_id: MailId,
+    /// The session it came in.
+    pub session: SessionId,
+    /// The peer: the relay that connected.
+    pub peer: IpAddr,
+    /// The name that the peer gave with HELO or EHLO.
+    pub helo: String,
+    /// HELO or EHLO.
+    pub protocol: Protocol,
+    /// The reverse-path's mailbox as written; empty for `<>`.
+    pub reverse_path: String,
+    /// The recipients in the order of RCPT; never empty.
+    pub recipients: Vec<Recipient>,
+    /// When the last byte had come.
+    pub received_at: Time,
+}
+
+/// What became of a mail whose last byte has come. Each variant is one row of the reply table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// Decided and on disk: 250 2.0.0 with the mail's id.
+    Accepted,
+    /// Dropped, and the site wants its relay to say so: 550 5.7.1.
+    Rejected,
+    /// A structural limit of the pre-scan: 552 5.6.0.
+    TooComplex,
+    /// NUL in the mail: 554 5.6.0.
+    Nul,
+    /// A write failed or could not be decided in time; the mail stays with the relay: 451 4.3.0.
+    Unavailable,
+}

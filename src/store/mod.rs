@@ -1,0 +1,157 @@
+//! The store: one trait that applies typed plans. It knows no rule; every rule is written once, in the planners of
+//! `intake` and `verify`, whatever the engine.
+
+mod plan;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+pub use plan::{
+    BodyRef, Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
+    Lane, LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend,
+};
+pub use view::{
+    AccountFilter, Comment, Cursor, DecisionFilter, DecisionRow, DeliveryRow, DeliveryState, Health,
+    HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue, RequestFilter, RequestRow,
+    SenderView, Settled, Settlement, TokenView, VerificationMail, VerificationState, VerificationView,
+};
+
+/// A read failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The engine can't answer; the text is for the log.
+    #[error("the store can't be read: {0}")]
+    Unavailable(String),
+    /// What was read is damaged: its checksum does not match. The text names file and offset.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// A plan was not applied; nothing of it is there.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// The sender has changed since the plan was made: read again and plan anew.
+    #[error("the sender has changed since the plan was made")]
+    Stale,
+    /// Some of the once-keys are taken: plan anew with these mails as duplicates.
+    #[error("{} of the plan's mails are duplicates", .0.len())]
+    Duplicate(Vec<DedupKey>),
+    /// The verification is no longer pending.
+    #[error("the verification is no longer pending")]
+    TokenSpent,
+    /// What the plan changes is not there any more (a hold that has ended, an account that was deleted), or what it
+    /// creates is there already.
+    #[error("what the plan changes is not there any more")]
+    Gone,
+    /// It could not be made durable: nothing was promised, and the caller must not promise anything.
+    #[error("the store takes no writes: {0}")]
+    Unavailable(String),
+}
+
+/// One engine that keeps everything. Object-safe: the daemon holds an `Arc<dyn Store>`.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Everything that a decision about mail of this address rests on, in one snapshot. `once` are the mail's keys;
+    /// those seen at or after `since` come back in [`SenderView::duplicates`].
+    async fn sender(
+        &self,
+        address: &EmailAddress,
+        once: &[DedupKey],
+        since: Time,
+    ) -> Result<SenderView, StoreError>;
+
+    /// The verification that a mailed token belongs to.
+    async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError>;
+
+    /// One verification with its mails.
+    async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError>;
+
+    /// The verifications of an address, the newest first, at most `limit`.
+    async fn verifications(
+        &self,
+        address: &EmailAddress,
+        limit: usize,
+    ) -> Result<Vec<VerificationView>, StoreError>;
+
+    /// Applies a plan, all of it or nothing. On disk when it returns; visible to every read that begins after.
+    async fn commit(&self, plan: Plan) -> Result<Committed, CommitError>;
+
+    /// Takes up to `max` jobs of a queue that are due at `now`, for `lease`: nobody else gets them until then.
+    async fn claim(
+        &self,
+        queue: Queue,
+        now: Time,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError>;
+
+    /// Ends a lease. [`Settled::Lost`] when the lease had expired and the job was claimed again, or is gone.
+    async fn settle(&self, lease: &Lease, settlement: Settlement, at: Time) -> Result<Settled, CommitError>;
+
+    /// When the next job of the queue that is not leased is due.
+    async fn next_due(&self, queue: Queue) -> Result<Option<Time>, StoreError>;
+
+    /// Wakes whoever waits for jobs of the queue after each commit that adds one.
+    fn wakes(&self, queue: Queue) -> Arc<Notify>;
+
+    /// The bytes of a mail as they were received; their checksum is verified.
+    async fn raw(&self, body: &BodyRef) -> Result<Bytes, StoreError>;
+
+    /// One request.
+    async fn request(&self, id: &RequestId) -> Result<Option<RequestRow>, StoreError>;
+
+    /// The comments on a request, the oldest first.
+    async fn comments(&self, id: &RequestId) -> Result<Vec<Comment>, StoreError>;
+
+    /// Requests, newest first or oldest first.
+    async fn requests(
+        &self,
+        filter: &RequestFilter,
+        page: PageRequest,
+    ) -> Result<Page<RequestRow>, StoreError>;
+
+    /// One mail that waits.
+    async fn held(&self, id: HeldId) -> Result<Option<HeldRow>, StoreError>;
+
+    /// Mails that wait.
+    async fn held_mails(&self, filter: &HeldFilter, page: PageRequest) -> Result<Page<HeldRow>, StoreError>;
+
+    /// Accounts in the order of their keys; a cursor goes on behind the last.
+    async fn accounts(&self, filter: &AccountFilter, page: PageRequest) -> Result<Page<Account>, StoreError>;
+
+    /// The audit log.
+    async fn decisions(
+        &self,
+        filter: &DecisionFilter,
+        page: PageRequest,
+    ) -> Result<Page<DecisionRow>, StoreError>;
+
+    /// The unsent deliveries to an address, for those who ask what became of a mail.
+    async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError>;
+
+    /// How many mails wait, for the gauges.
+    async fn held_count(&self) -> Result<u64, StoreError>;
+
+    /// Removes what is past its time: duplicates' keys older than `duplicates_before`, and the tokens and spent
+    /// verifications that ended before `tokens_before`. At most `max` rows; returns how many.
+    async fn sweep(
+        &self,
+        duplicates_before: Time,
+        tokens_before: Time,
+        max: usize,
+    ) -> Result<usize, CommitError>;
+
+    /// Whether it takes writes, and how much room there is.
+    fn health(&self) -> Health;
+
+    /// Checks what must always hold (for tests and `check`): books between rows, jobs, journal. Lists what does not.
+    async fn audit(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Writes what is open and closes; further calls answer `Unavailable`.
+    async fn close(&self);
+}

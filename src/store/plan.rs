@@ -1,0 +1,305 @@
+//! What policy asks of the store: plain data, loggable and replayable (distributed engine notes: *typed commit*).
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    access::{Basis, Check, Reason},
+    smtp::Protocol,
+    types::{
+        Account, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, RequestId, SessionId, Standing, Time,
+        TokenDigest, VerificationId,
+    },
+};
+
+/// What makes two mails the same mail for one project: the first 16 bytes of SHA-256 over project, From address,
+/// Message-ID (or none) and body digest (access-rules, check 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DedupKey(#[serde(with = "serde_bytes")] pub [u8; 16]);
+
+/// One atomic step. The engine applies all of it or nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// When it was planned; the time of all its rows.
+    pub at: Time,
+    /// The senders whose versions it was decided on. Every plan that touches a sender carries its fence; only the import
+    /// of accounts touches more than one.
+    pub fences: Vec<Fence>,
+    /// The verification that this plan ends; it must be pending.
+    pub spend: Option<Spend>,
+    /// The mail that it brings in, if any; [`Effect::Record`] is about this mail.
+    pub mail: Option<NewMail>,
+    /// What it changes, in order.
+    pub effects: Vec<Effect>,
+}
+
+/// Compare: the sender is still as it was read. The engine raises the version when an effect changes what a decision
+/// reads (account, pending verification, what waits), so a busy known sender is never stale.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fence {
+    /// The sender.
+    pub address: EmailAddress,
+    /// [`super::SenderView::version`] that the plan rests on.
+    pub version: u64,
+}
+
+/// Compare and set: the verification was pending and is now spent, with all its tokens.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spend {
+    /// The verification.
+    pub verification: VerificationId,
+    /// How it ends.
+    pub redemption: Redemption,
+}
+
+/// How a verification ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redemption {
+    /// The address is proven. The release worker hands on what is listed in `release`, in this order, and drops what is
+    /// listed in `not_mine`; the engine enqueues that job in the same step and takes both out of what waits for a
+    /// verification.
+    Verified {
+        /// Mails to decide again.
+        release: Vec<HeldId>,
+        /// Mails that the reader did not send.
+        not_mine: Vec<HeldId>,
+    },
+    /// The reader sent none of it: `not_mine` are dropped by the worker, and no verification mail goes to the address
+    /// until `quiet_until`.
+    Disowned {
+        /// Mails that the reader did not send: all that were listed.
+        not_mine: Vec<HeldId>,
+        /// End of the silence.
+        quiet_until: Time,
+    },
+    /// Nothing waits for it any more: everything that it was for has ended otherwise.
+    Moot,
+}
+
+/// A mail that came in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewMail {
+    /// What is kept beside the bytes.
+    pub facts: MailFacts,
+    /// The bytes as received. Empty when nothing of the plan keeps them (every decision is a drop).
+    #[serde(skip)]
+    pub raw: Bytes,
+}
+
+/// What is kept of a mail beside its bytes: envelope and the few fields that lists show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailFacts {
+    /// Our id.
+    pub id: MailId,
+    /// The session it came in.
+    pub session: SessionId,
+    /// The relay it came from.
+    pub peer: IpAddr,
+    /// HELO or EHLO name.
+    pub helo: String,
+    /// How it came.
+    pub protocol: Protocol,
+    /// Reverse-path; empty for `<>`.
+    pub reverse_path: String,
+    /// Recipients as written, in order.
+    pub recipients: Vec<String>,
+    /// The From address; `None` when there is no usable one.
+    pub sender: Option<EmailAddress>,
+    /// The From display name, cleaned of controls, cut to 128 characters.
+    pub sender_name: Option<String>,
+    /// The Sender field's address when it differs from From, as text, cut to 255 characters.
+    pub sent_by: Option<String>,
+    /// Decoded subject, cleaned of controls, cut to 256 characters.
+    pub subject: String,
+    /// Message-ID without angle brackets, cut to 255 characters.
+    pub message_id: Option<String>,
+    /// Size of the mail in bytes.
+    pub size: u64,
+    /// When its last byte had come.
+    pub received_at: Time,
+}
+
+/// One change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Writes an account: a new one, or the changed state of an old one.
+    PutAccount(Account),
+    /// Removes an account: the address is unknown again.
+    DeleteAccount(EmailAddress),
+    /// The decision about the plan's mail for one project, with what follows from it: the request, the comment, the
+    /// waiting mail, or the bare record of a drop.
+    Record(Entry),
+    /// The end of a hold. Fails with `Gone` when the hold has ended already.
+    Resolve(Resolution),
+    /// A verification begins; it is the sender's pending one from now on.
+    OpenVerification {
+        /// Its id.
+        id: VerificationId,
+        /// Whose address is to be verified.
+        address: EmailAddress,
+    },
+    /// The page behind a link was fetched for the first time.
+    MarkOpened(VerificationId),
+    /// A mail of ours to send. A verification mail adds its token to the verification and counts for the caps of the
+    /// address.
+    Enqueue(Delivery),
+}
+
+/// One decision about one mail for one project.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// The project.
+    pub project: ProjectKey,
+    /// Why; the outcome follows from it.
+    pub reason: Reason,
+    /// All checks.
+    pub trail: Vec<Check>,
+    /// What comes to be.
+    pub disposition: Disposition,
+    /// Key against copies of the same mail; none for a drop.
+    pub once: Option<DedupKey>,
+    /// A key seen before this time does not count any more.
+    pub once_since: Time,
+    /// How far the sender was proven.
+    pub standing: Standing,
+    /// The version of the settings that the decision rests on.
+    pub settings_version: String,
+}
+
+/// What comes of a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disposition {
+    /// A request; the engine gives it the project's next number.
+    Open,
+    /// A comment on this request.
+    Comment(RequestId),
+    /// A mail that waits.
+    Hold {
+        /// Its id.
+        held: HeldId,
+        /// When it is dropped as expired.
+        expires_at: Time,
+    },
+    /// Only the record. `keep_raw` keeps the bytes too, for those who look into a parser's failure.
+    Drop {
+        /// Whether the bytes are kept.
+        keep_raw: bool,
+    },
+}
+
+/// How a hold ends. The row stays as a decision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Resolution {
+    /// The mail that waited.
+    pub held: HeldId,
+    /// Why it ends so.
+    pub reason: Reason,
+    /// What ended it.
+    pub basis: Basis,
+    /// The checks at release; empty where nothing was decided again.
+    pub trail: Vec<Check>,
+    /// `Open`, `Comment` or `Drop`; a drop frees the mail's key against copies.
+    pub disposition: Disposition,
+    /// The version of the settings that the decision rests on.
+    pub settings_version: String,
+}
+
+/// A mail that the daemon sends, with all that composing it anew needs: each try sends the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Its id; its Message-ID is made of it.
+    pub id: DeliveryId,
+    /// The one recipient.
+    pub to: EmailAddress,
+    /// When it may go out at the earliest, before the lane's rate is asked.
+    pub not_before: Time,
+    /// Which rate it waits for; none = at once.
+    pub lane: Option<LaneRate>,
+    /// What it is.
+    pub kind: DeliveryKind,
+}
+
+/// A lane and the rate in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneRate {
+    /// The lane.
+    pub lane: Lane,
+    /// Most mails in any 60 seconds. The engine gives each delivery its turn: at most half of it (and at most 10) in one
+    /// burst, the rest evenly spread.
+    pub per_minute: u32,
+}
+
+/// Verification mails wait their turn in two lanes, so that strangers can't use up the rate of the organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    /// To domains on the approved list.
+    Approved,
+    /// To all others.
+    External,
+}
+
+/// What a delivery is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveryKind {
+    /// The mail with the link.
+    Verification {
+        /// What the link verifies.
+        verification: VerificationId,
+        /// The digest by which the token is found.
+        token: TokenDigest,
+        /// The token, sealed with the key of the data directory (`verify::token`).
+        #[serde(with = "serde_bytes")]
+        sealed: [u8; 32],
+        /// Until when the link works.
+        expires_at: Time,
+        /// The project that the mail was for.
+        project: ProjectKey,
+        /// When the mail that it answers was received.
+        received_at: Time,
+        /// Message-ID of that mail, for In-Reply-To, without angle brackets.
+        in_reply_to: Option<String>,
+    },
+    /// A mail for the postmaster, handed on as it came.
+    Forward {
+        /// The mail's own reverse-path; empty for `<>`.
+        reverse_path: String,
+        /// Where its bytes are; filled in by the engine from the plan's mail.
+        body: Option<BodyRef>,
+    },
+}
+
+/// Where the bytes of a mail are. Opaque outside of the engine that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BodyRef {
+    /// The mail.
+    pub mail: MailId,
+    /// The journal's segment.
+    pub segment: u64,
+    /// Where the record begins in it.
+    pub offset: u64,
+}
+
+/// A plan that was applied.
+#[derive(Debug, Clone, Default)]
+pub struct Committed {
+    /// One for each `Record` and `Resolve`, in their order.
+    pub entries: Vec<CommittedEntry>,
+}
+
+/// What one `Record` or `Resolve` became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedEntry {
+    /// The project.
+    pub project: ProjectKey,
+    /// The request that was opened or commented on.
+    pub request: Option<RequestId>,
+    /// The mail that waits, or waited.
+    pub held: Option<HeldId>,
+}

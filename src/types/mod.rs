@@ -1,0 +1,15 @@
+//! Values that every other module speaks of: addresses, ids, times, accounts. Parsed and normalised once, here; pure.
+
+mod account;
+mod address;
+mod id;
+mod standing;
+mod time;
+mod token;
+
+pub use account::{Account, AccountKind, AccountStatus, Role};
+pub use address::{AddressError, Domain, DomainError, EmailAddress};
+pub use id::{DeliveryId, HeldId, IdError, MailId, ProjectKey, RequestId, SessionId, VerificationId};
+pub use standing::Standing;
+pub use time::{Time, TimeError};
+pub use token::{TokenDigest, TokenError, TokenSeal, VerificationToken};
