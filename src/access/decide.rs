@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{AccessSettings, AccountCreation, Check, Nature, ProjectAccess, Reason, SenderFacts, Stage};
-use crate::types::{AccountStatus, Domain, EmailAddress, Standing};
+use super::{AccessSettings, AccountCreation, Check, ProjectAccess, Reason, SenderFacts, Stage};
+use crate::{mail::{AutomaticSign, Nature}, types::{AccountStatus, Domain, EmailAddress, Standing}};
 
 /// A decision and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ fn message_checks<'a>(facts: &SenderFacts<'a>, trail: &mut Trail) -> Result<&'a 
     }
 }
 
-fn sign_text(sign: &super::AutomaticSign) -> String {
+fn sign_text(sign: &AutomaticSign) -> String {
     format!("{}: {}", sign.name, sign.value)
 }
 

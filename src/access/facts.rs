@@ -1,10 +1,6 @@
 //! Everything that a decision rests on, gathered before it.
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
-
-use crate::types::{
+use crate::{mail::{Nature, UnusableSender}, types::{
     Account, AccountKind, AccountStatus, EmailAddress, ProjectKey, RequestId, Role, Standing,
 };
 
@@ -15,49 +11,6 @@ pub enum Stage {
     Intake,
     /// At the end of a hold: from check 5 on; checks 1 to 4 keep their results from intake.
     Release,
-}
-
-/// A sign that a message was not written by a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AutomaticSign {
-    /// The name of the sign's row in `mail/nature.rs`, such as `auto-submitted`.
-    pub name: Cow<'static, str>,
-    /// What stood there, cut to 100 characters.
-    pub value: String,
-}
-
-/// Whether a person wrote the mail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Nature {
-    /// Nothing speaks against it.
-    Person,
-    /// A machine, a bounce, or bulk mail.
-    Automatic(AutomaticSign),
-    /// Our own mail come back, or too many Received fields.
-    Loop(AutomaticSign),
-}
-
-/// Why a mail has no sender that can be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum UnusableSender {
-    /// There is no From field.
-    #[error("no From field")]
-    Missing,
-    /// There is more than one From field.
-    #[error("more than one From field")]
-    SeveralFields,
-    /// The one From field names several mailboxes, or a group.
-    #[error("more than one mailbox in From")]
-    SeveralMailboxes,
-    /// From can't be read; the text says what is wrong.
-    #[error("From can't be read: {0}")]
-    Unreadable(String),
-    /// One of our own inbox addresses, or the address of `[mail] from`.
-    #[error("one of our own addresses")]
-    Own,
-    /// The message could not be parsed at all; its raw bytes are kept.
-    #[error("the message can't be parsed")]
-    ParserFailed,
 }
 
 /// The sender's account, as far as a decision needs it.

@@ -8,6 +8,6 @@ mod settings;
 
 pub use decide::{Verdict, decide};
 pub use domains::{DomainEntry, DomainList, DomainListError, DomainMembership};
-pub use facts::{AccountFacts, AutomaticSign, Nature, SenderFacts, Stage, UnusableSender};
+pub use facts::{AccountFacts, SenderFacts, Stage};
 pub use reason::{Basis, Check, Outcome, Reason};
 pub use settings::{AccessSettings, AccountCreation, External, Internal, Portal, ProjectAccess, SiteAccess};

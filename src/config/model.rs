@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::{
     access::{ProjectAccess, SiteAccess},
+    authn::AuthenticationMode,
     smtp::RouteTable,
     types::{Domain, EmailAddress, ProjectKey},
 };
@@ -236,13 +237,6 @@ impl VerificationConfig {
 pub struct AuthenticationConfig {
     /// How senders are judged.
     pub mode: AuthenticationMode,
-}
-
-/// `[authentication] mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthenticationMode {
-    /// Every sender counts as proven: for closed networks and tests.
-    Off,
 }
 
 /// One service project.

@@ -1,1 +1,5 @@
-//! (being built)
+//! The message: limits, parser, sender, nature, content. Pure. Only `parse` knows mail-parser.
+
+mod facts;
+
+pub use facts::{AutomaticSign, Nature, UnusableSender};
