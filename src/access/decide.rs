@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use super::{AccessSettings, AccountCreation, Check, ProjectAccess, Reason, SenderFacts, Stage};
-use crate::{mail::{AutomaticSign, Nature}, types::{AccountStatus, Domain, EmailAddress, Standing}};
+use crate::{
+    mail::{AutomaticSign, Nature},
+    types::{AccountStatus, Domain, EmailAddress, Standing},
+};
 
 /// A decision and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq)]

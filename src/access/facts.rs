@@ -1,7 +1,8 @@
 //! Everything that a decision rests on, gathered before it.
 
-use crate::{mail::{Nature, UnusableSender}, types::{
-    Account, AccountKind, AccountStatus, EmailAddress, ProjectKey, RequestId, Role, Standing,
+use crate::{
+    mail::{Nature, UnusableSender},
+    types::{Account, AccountKind, AccountStatus, EmailAddress, ProjectKey, RequestId, Role, Standing},
 };
 
 /// Where in a mail's life the decision is made.

@@ -46,4 +46,3 @@ pub enum UnusableSender {
     #[error("the message can't be parsed")]
     ParserFailed,
 }
-
