@@ -69,10 +69,7 @@ impl Case {
     fn decide(&self) -> Reason {
         let list = |on: bool| on.then(|| "s.example".parse::<DomainEntry>().unwrap()).into_iter().collect();
         let site = SiteAccess {
-            internal: Internal {
-                use_approved_domains: self.internal,
-                approved_domains: list(self.domain.0),
-            },
+            internal: Internal { use_approved_domains: self.internal, approved_domains: list(self.domain.0) },
             external: External {
                 allow_portal_only_accounts: self.external,
                 only_allowed_domains: self.restricted,
@@ -147,7 +144,8 @@ fn message_section(out: &mut String) {
         for (name, nature) in natures() {
             for usable in [true, false] {
                 for standing in STANDINGS {
-                    let case = Case { duplicate, nature: nature.clone(), usable, standing, ..Case::unknown() };
+                    let case =
+                        Case { duplicate, nature: nature.clone(), usable, standing, ..Case::unknown() };
                     let reason = case.decide();
                     let passed = matches!(reason, Reason::PortalOnlyAccountsDenied);
                     let decision = if passed { "on to 5".to_owned() } else { shown(reason) };
@@ -170,8 +168,7 @@ fn known_section(out: &mut String) {
                 for standing in [Standing::Proven, Standing::Unproven] {
                     for reply in BOOLS {
                         let account = Some(account(status, in_project));
-                        let case =
-                            Case { account, creation, project, standing, reply, ..Case::unknown() };
+                        let case = Case { account, creation, project, standing, reply, ..Case::unknown() };
                         let word = if status == AccountStatus::Active { "active" } else { "deactivated" };
                         let _ = writeln!(
                             out,
@@ -233,7 +230,9 @@ fn unknown_section(out: &mut String, creation: AccountCreation, project: Project
 }
 
 fn switches() -> impl Iterator<Item = (bool, bool, bool)> {
-    BOOLS.into_iter().flat_map(|i| BOOLS.into_iter().flat_map(move |e| BOOLS.into_iter().map(move |r| (i, e, r))))
+    BOOLS
+        .into_iter()
+        .flat_map(|i| BOOLS.into_iter().flat_map(move |e| BOOLS.into_iter().map(move |r| (i, e, r))))
 }
 
 fn limit_section(out: &mut String) {
@@ -248,21 +247,23 @@ fn holds() -> [(&'static str, Case); 3] {
     let unproven = Standing::Unproven;
     let known = Some(account(AccountStatus::Active, true));
     [
-        (
-            "approved domain, no account",
-            Case { internal: true, domain: (true, false), ..Case::unknown() },
-        ),
+        ("approved domain, no account", Case { internal: true, domain: (true, false), ..Case::unknown() }),
         ("unproven, account", Case { account: known, standing: unproven, ..Case::unknown() }),
         ("unproven, no account", Case { external: true, standing: unproven, ..Case::unknown() }),
     ]
 }
 
 fn release_section(out: &mut String) {
-    out.push_str("\n== At release: checks 1 to 4 keep their results from intake, the rest is decided again ==\n");
+    out.push_str(
+        "\n== At release: checks 1 to 4 keep their results from intake, the rest is decided again ==\n",
+    );
     let release = Case { stage: Stage::Release, ..Case::unknown() };
     let copy = Case { duplicate: true, nature: natures()[1].1.clone(), ..release.clone() };
     let rows = [
-        ("account active, P = anyone", Case { account: Some(account(AccountStatus::Active, false)), ..copy.clone() }),
+        (
+            "account active, P = anyone",
+            Case { account: Some(account(AccountStatus::Active, false)), ..copy.clone() },
+        ),
         (
             "account active, P = added, not in project",
             Case {
@@ -271,11 +272,17 @@ fn release_section(out: &mut String) {
                 ..copy.clone()
             },
         ),
-        ("account deactivated", Case { account: Some(account(AccountStatus::Deactivated, true)), ..copy.clone() }),
+        (
+            "account deactivated",
+            Case { account: Some(account(AccountStatus::Deactivated, true)), ..copy.clone() },
+        ),
         ("no account, E on", Case { external: true, ..copy.clone() }),
         ("no account, E off", copy.clone()),
         ("no account, R on, domain in neither", Case { external: true, restricted: true, ..copy.clone() }),
-        ("no account, W = deny", Case { creation: AccountCreation::Deny, project: ProjectAccess::Existing, ..copy }),
+        (
+            "no account, W = deny",
+            Case { creation: AccountCreation::Deny, project: ProjectAccess::Existing, ..copy },
+        ),
     ];
     for (name, case) in rows {
         let _ = writeln!(out, "{name:<42} | {}", shown(case.decide()));
@@ -310,7 +317,11 @@ fn unknown_senders_meet_the_table_of_the_specification() {
     let check = |internal, external, restricted, outcomes: [Outcome; 4]| {
         for (domain, outcome) in DOMAINS.into_iter().zip(outcomes) {
             let case = Case { internal, external, restricted, domain, ..Case::unknown() };
-            assert_eq!(case.decide().outcome(), outcome, "I {internal} E {external} R {restricted} {domain:?}");
+            assert_eq!(
+                case.decide().outcome(),
+                outcome,
+                "I {internal} E {external} R {restricted} {domain:?}"
+            );
         }
     };
     for (internal, external, outcomes) in rows {
@@ -335,15 +346,8 @@ fn the_table_leaves_out_nothing_that_matters() {
                     for account in accounts() {
                         for reply in BOOLS {
                             let nature = nature.clone();
-                            let case = Case {
-                                duplicate,
-                                nature,
-                                usable,
-                                standing,
-                                account,
-                                reply,
-                                ..base.clone()
-                            };
+                            let case =
+                                Case { duplicate, nature, usable, standing, account, reply, ..base.clone() };
                             assert_eq!(case.decide(), expected(&case));
                             cases += 1;
                         }
