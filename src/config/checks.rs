@@ -5,9 +5,10 @@ use std::{collections::HashMap, net::SocketAddr, ops::Range};
 use super::{
     keys::section,
     model::{HttpConfig, MailConfig, OnDrop, Project, Relay, SmtpConfig},
+    names::Inbox,
     reader::{Placed, Reader},
     sections::WrittenProject,
-    values::{Inbox, Wrong, in_units},
+    values::{Wrong, in_units},
 };
 use crate::{
     access::{AccountCreation, SiteAccess},
@@ -63,8 +64,8 @@ pub(super) fn smtp(r: &mut Reader<'_>, smtp: &SmtpConfig, mode: Option<Authentic
     }
     if smtp.on_drop == OnDrop::Reject && mode == Some(AuthenticationMode::Off) {
         let wrong = Wrong::new(
-            "\"reject\" tells whoever forges a sender what the rules are, with authentication.mode = \"off\"",
-            "write on_drop = \"accept\", or have senders authenticated (authentication.mode)",
+            "\"reject\" is for proven senders only, and authentication.mode = \"off\" proves none",
+            "write on_drop = \"accept\"",
         );
         at_key(r, ("smtp", "on_drop"), Some(("authentication", "mode")), wrong);
     }

@@ -7,6 +7,8 @@ use std::{
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
+use super::secrets::masked;
+
 /// Width of a rendered report in columns, the same on every terminal.
 const WIDTH: usize = 110;
 
@@ -37,7 +39,7 @@ impl ConfigErrors {
     pub(super) fn new(file: &std::path::Path, text: &str, mut mistakes: Vec<Mistake>) -> Self {
         let start = |mistake: &Mistake| mistake.place.as_ref().map_or(usize::MAX, |place| place.start);
         mistakes.sort_by_key(start);
-        Self { file: file.display().to_string(), text: text.to_owned(), mistakes }
+        Self { file: file.display().to_string(), text: masked(text), mistakes }
     }
 
     /// The mistakes; never empty.

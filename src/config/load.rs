@@ -129,3 +129,39 @@ fn completed(mut config: Config, noted: Vec<String>) -> Config {
     config.version = effective::version(&config.effective());
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{super::keys::SECTIONS, *};
+    use crate::config::example;
+
+    #[test]
+    fn every_key_of_the_table_is_read_and_no_other() {
+        let text = example();
+        let root = DeTable::parse(&text).unwrap();
+        let mut reader = Reader::new(root.get_ref());
+        let config = read(&mut reader, &root, Path::new("x.toml"), &|_| Err(io::Error::other("none")));
+        assert!(config.is_some(), "{:?}", reader.mistakes);
+        let known = SECTIONS
+            .iter()
+            .flat_map(|section| section.keys.iter().map(|key| format!("{}.{}", section.name, key.name)));
+        assert_eq!(reader.asked, known.collect::<BTreeSet<String>>());
+    }
+
+    #[test]
+    fn any_text_has_an_answer() {
+        let whole = example();
+        let cuts = whole.char_indices().map(|(at, _)| &whole[..at]).step_by(7);
+        let mut refused = 0;
+        for text in cuts {
+            if let Err(errors) = parse(text, Path::new("x.toml"), &|_| Err(io::Error::other("none"))) {
+                assert!(!errors.mistakes().is_empty());
+                assert!(errors.render(false).contains("mistake"));
+                refused += 1;
+            }
+        }
+        assert!(refused > 100);
+    }
+}

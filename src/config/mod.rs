@@ -1,4 +1,4 @@
-//! The configuration file: one table of all keys (`keys`), readers that collect every mistake (`reader`, `values`), and
+//! The configuration file: one table of all keys (`keys`), readers that collect every mistake (`reader`, `values`, `words`, `names`, `urls`), and
 //! what it means (`Config`). Pure but for [`load`], which reads the file.
 
 mod checks;
@@ -8,12 +8,15 @@ mod example;
 mod keys;
 mod load;
 mod model;
+mod names;
 mod reader;
+mod secrets;
 mod sections;
 mod unknown;
 mod urls;
 mod values;
 mod warnings;
+mod words;
 
 pub use errors::{ConfigErrors, Mistake};
 pub use example::example;

@@ -117,23 +117,25 @@ impl<'d> Reader<'d> {
         name: &str,
         read: impl Fn(&DeValue<'_>) -> Result<T, Wrong>,
     ) -> Option<T> {
-        self.optional(scope, name, read)?.or_else(|| {
+        let before = self.mistakes.len();
+        let value = self.optional(scope, name, read);
+        if value.is_none() && self.mistakes.len() == before {
             self.missing(scope, name);
-            None
-        })
+        }
+        value
     }
 
-    /// The value of a key that may be unset; a default counts as set. Outer `None`: a mistake was written down.
+    /// The value of a key that may be unset. `None`: it is, or a mistake was written down.
     pub(super) fn optional<T>(
         &mut self,
         scope: &Scope<'_>,
         name: &str,
         read: impl Fn(&DeValue<'_>) -> Result<T, Wrong>,
-    ) -> Option<Option<T>> {
+    ) -> Option<T> {
         self.note(scope, name);
         let result = match scope.written(name) {
-            Some(value) => read(value.get_ref()).map(Some),
-            None => default_of(scope.section, name).map(|value| read(&value)).transpose(),
+            Some(value) => read(value.get_ref()),
+            None => read(&default_of(scope.section, name)?),
         };
         result.map_err(|wrong| self.mistake(scope, name, wrong)).ok()
     }
@@ -146,42 +148,56 @@ impl<'d> Reader<'d> {
         read: impl Fn(&DeValue<'_>) -> Result<T, Wrong>,
     ) -> Option<Vec<Placed<T>>> {
         self.note(scope, name);
-        let default;
-        let (value, written) = match scope.written(name) {
-            Some(value) => (value.get_ref(), true),
-            None => {
-                let Some(found) = default_of(scope.section, name) else {
-                    self.missing(scope, name);
-                    return None;
-                };
-                default = found;
-                (&default, false)
+        let written = scope.written(name);
+        let default = if written.is_some() { None } else { default_of(scope.section, name) };
+        match written.map(Spanned::get_ref).or(default.as_ref()) {
+            Some(DeValue::Array(entries)) => {
+                self.entries(&scope.path(name), entries, written.is_some(), read)
             }
-        };
-        let Some(array) = value.as_array() else {
-            let example = example_of(scope.section, name);
-            let fix = format!("write a list in square brackets, such as {name} = {example}");
-            self.mistake(scope, name, Wrong::new(format!("{} where a list is wanted", kind(value)), fix));
-            return None;
-        };
-        let before = self.mistakes.len();
-        let mut entries = Vec::with_capacity(array.len());
-        for entry in array.iter() {
-            let place = written.then(|| entry.span());
-            match read(entry.get_ref()) {
-                Ok(value) => entries.push(Placed { value, place }),
-                Err(wrong) => self.wrong_entry(scope.path(name), place, wrong, before),
+            Some(other) => {
+                let fix = format!(
+                    "write it in square brackets, as in {name} = {}",
+                    example_of(scope.section, name)
+                );
+                self.mistake(scope, name, Wrong::new(format!("{} where a list is wanted", kind(other)), fix));
+                None
+            }
+            None => {
+                self.missing(scope, name);
+                None
             }
         }
-        (self.mistakes.len() == before).then_some(entries)
     }
 
-    fn wrong_entry(&mut self, key: String, place: Option<Range<usize>>, wrong: Wrong, before: usize) {
+    fn entries<T>(
+        &mut self,
+        path: &str,
+        entries: &[Spanned<DeValue<'_>>],
+        written: bool,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Wrong>,
+    ) -> Option<Vec<Placed<T>>> {
+        let before = self.mistakes.len();
+        let mut values = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let place = written.then(|| entry.span());
+            match read(entry.get_ref()) {
+                Ok(value) => values.push(Placed { value, place }),
+                Err(wrong) => self.wrong_entry(path, place, wrong, before),
+            }
+        }
+        (self.mistakes.len() == before).then_some(values)
+    }
+
+    fn wrong_entry(&mut self, path: &str, place: Option<Range<usize>>, wrong: Wrong, before: usize) {
         match self.mistakes.len() - before {
-            0..MAX_WRONG_ENTRIES => self.mistake_at(key, place, wrong),
+            0..MAX_WRONG_ENTRIES => self.mistake_at(path.to_owned(), place, wrong),
             MAX_WRONG_ENTRIES => {
                 let fix = "mend those above first";
-                self.mistake_at(key, place, Wrong::new("more wrong entries follow in this list", fix));
+                self.mistake_at(
+                    path.to_owned(),
+                    place,
+                    Wrong::new("more wrong entries follow in this list", fix),
+                );
             }
             _ => {}
         }
@@ -192,9 +208,10 @@ impl<'d> Reader<'d> {
         let place = match scope.section.name {
             "" => "above all tables".to_owned(),
             keys::PROJECTS => format!("to this [[{}]] table", keys::PROJECTS),
-            section => format!("to [{section}]"),
+            section if scope.header.is_some() => format!("to [{section}]"),
+            section => format!("under a line [{section}]"),
         };
-        let fix = format!("add `{name} = {example}` {place}, with your own value");
+        let fix = format!("add it {place}, for example: {name} = {example}");
         self.mistake_at(
             scope.path(name),
             scope.header.clone(),
@@ -225,7 +242,7 @@ fn example_of(section: &Section, name: &str) -> &'static str {
 /// What a value is, for people.
 pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a string",
+        DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a fraction",
         DeValue::Boolean(_) => "true or false",

@@ -9,9 +9,11 @@ use super::{
         AdminToken, AuthenticationConfig, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig,
         VerificationConfig,
     },
+    names::{self, Inbox, NeverMail},
     reader::{Placed, Reader, Scope},
     urls,
-    values::{self, Inbox, NeverMail, Wrong},
+    values::{self, Wrong},
+    words,
 };
 use crate::{
     access::{DomainEntry, DomainList, External, Internal, Portal, ProjectAccess, SiteAccess},
@@ -41,15 +43,14 @@ fn later<T>(
     idle: impl Fn(&T) -> bool,
 ) {
     let Some(scope) = scope(r, at.0) else { return };
-    if let Some(Some(value)) = r.optional(&scope, at.1, read) {
-        if !idle(&value) {
-            r.mistake(
-                &scope,
-                at.1,
-                Wrong::new("this is not yet built", format!("remove the key `{}` for now", at.1)),
-            );
-        }
+    if r.optional(&scope, at.1, read).is_some_and(|value| !idle(&value)) {
+        not_yet(r, &scope, at.1);
     }
+}
+
+fn not_yet(r: &mut Reader<'_>, scope: &Scope<'_>, name: &str) {
+    let fix = format!("remove the key `{name}` for now");
+    r.mistake(scope, name, Wrong::new("this is not yet built", fix));
 }
 
 fn never<T>(_: &T) -> bool {
@@ -58,40 +59,36 @@ fn never<T>(_: &T) -> bool {
 
 fn later_list(r: &mut Reader<'_>, table: &str, name: &str) {
     let Some(scope) = scope(r, table) else { return };
-    let entries = r.list(&scope, name, values::network);
+    let entries = r.list(&scope, name, names::network);
     if entries.is_some_and(|entries| !entries.is_empty()) {
-        r.mistake(
-            &scope,
-            name,
-            Wrong::new("this is not yet built", format!("remove the key `{name}` for now")),
-        );
+        not_yet(r, &scope, name);
     }
 }
 
 pub(super) fn hostname(r: &mut Reader<'_>) -> Option<Domain> {
     let top = scope(r, "")?;
-    r.value(&top, "hostname", values::domain)
+    r.value(&top, "hostname", names::domain)
 }
 
 /// `[smtp]`, and its detail separator.
 pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
     let at = scope(r, "smtp")?;
     let rate = scope(r, "smtp.rate")?;
-    let listen = r.list(&at, "listen", values::socket);
+    let listen = r.list(&at, "listen", names::socket(2525));
     let max_message_size = r.value(&at, "max_message_size", values::size(MIN_MESSAGE, MAX_MESSAGE));
     let max_recipients = r.value(&at, "max_recipients", values::number(1, 10_000));
     let max_connections = r.value(&at, "max_connections", values::number(1, 1_000_000));
     let max_connections_per_peer = r.value(&at, "max_connections_per_peer", values::number(1, 1_000_000));
     let memory_budget = r.value(&at, "memory_budget", values::size(MIN_MESSAGE, MAX_SIZE));
-    let allow_from = r.list(&at, "allow_from", values::network);
+    let allow_from = r.list(&at, "allow_from", names::network);
     later_list(r, "smtp", "xclient_from");
     later_list(r, "smtp", "proxy_from");
     later(r, ("smtp.tls", "certificate"), values::text, never);
     later(r, ("smtp.tls", "key"), values::text, never);
-    let on_drop = r.value(&at, "on_drop", values::on_drop);
-    let bare_newlines = r.value(&at, "bare_newlines", values::bare_newlines);
-    let detail_separator = r.value(&at, "detail_separator", values::detail_separator);
-    let postmaster = r.optional(&at, "postmaster", values::address);
+    let on_drop = r.value(&at, "on_drop", words::on_drop);
+    let bare_newlines = r.value(&at, "bare_newlines", words::bare_newlines);
+    let detail_separator = r.value(&at, "detail_separator", names::detail_separator);
+    let postmaster = r.optional(&at, "postmaster", names::address);
     let per_peer = r.value(&rate, "per_peer_per_minute", values::number(0, u32::MAX));
     let per_sender = r.value(&rate, "per_envelope_sender_per_hour", values::number(0, u32::MAX));
     let smtp = SmtpConfig {
@@ -104,7 +101,7 @@ pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
         allow_from: plain(allow_from?),
         on_drop: on_drop?,
         bare_newlines: bare_newlines?,
-        postmaster: postmaster?,
+        postmaster,
         per_peer_per_minute: NonZeroU32::new(per_peer?),
         per_envelope_sender_per_hour: NonZeroU32::new(per_sender?),
     };
@@ -117,16 +114,11 @@ fn plain<T>(entries: Vec<Placed<T>>) -> Vec<T> {
 
 pub(super) fn http(r: &mut Reader<'_>, folder: &Path, read_file: &ReadFile<'_>) -> Option<HttpConfig> {
     let at = scope(r, "http")?;
-    let listen = r.value(&at, "listen", values::socket);
-    let admin_listen = r.optional(&at, "admin_listen", values::socket);
+    let listen = r.value(&at, "listen", names::socket(8025));
+    let admin_listen = r.optional(&at, "admin_listen", names::socket(8026));
     let public_url = r.value(&at, "public_url", urls::public_url);
     let admin_token = admin_token(r, &at, folder, read_file);
-    Some(HttpConfig {
-        listen: listen?,
-        admin_listen: admin_listen?,
-        public_url: public_url?,
-        admin_token: admin_token?,
-    })
+    Some(HttpConfig { listen: listen?, admin_listen, public_url: public_url?, admin_token })
 }
 
 fn admin_token(
@@ -134,15 +126,15 @@ fn admin_token(
     at: &Scope<'_>,
     folder: &Path,
     read_file: &ReadFile<'_>,
-) -> Option<Option<AdminToken>> {
-    let written = r.optional(at, "admin_token", |value| values::token(values::str(value, "\"…\"")?));
+) -> Option<AdminToken> {
+    let written = r.optional(at, "admin_token", |value| names::token(values::str(value, "\"…\"")?));
     let from_file = r.optional(at, "admin_token_file", |value| {
         let file = folder.join(values::str(value, "\"/etc/vestibule/admin-token\"")?);
         let text = read_file(&file).map_err(|error| {
             let problem = format!("{} can't be read: {error}", file.display());
             Wrong::new(problem, "put the token there, readable for the daemon's user")
         })?;
-        values::token(text.trim())
+        names::token(text.trim())
     });
     let both = at.place("admin_token").zip(at.place("admin_token_file"));
     if both.is_some() {
@@ -150,7 +142,7 @@ fn admin_token(
             Wrong::new("http.admin_token is set too; only one of the two counts", "remove one of them");
         r.mistake(at, "admin_token_file", wrong);
     }
-    Some(written?.or(from_file?).map(AdminToken))
+    written.or(from_file).map(AdminToken)
 }
 
 pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
@@ -169,9 +161,9 @@ pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
 pub(super) fn mail(r: &mut Reader<'_>, folder: &Path) -> Option<MailConfig> {
     let at = scope(r, "mail")?;
     let relay = r.value(&at, "relay", urls::relay(folder));
-    let from = r.value(&at, "from", values::mailbox);
+    let from = r.value(&at, "from", names::mailbox);
     later(r, ("mail", "acknowledge"), values::truth, |on| !on);
-    later(r, ("mail", "bounce_domain"), values::domain, never);
+    later(r, ("mail", "bounce_domain"), names::domain, never);
     Some(MailConfig { relay: relay?, from: from? })
 }
 
@@ -185,7 +177,7 @@ pub(super) fn verification(r: &mut Reader<'_>) -> Option<(VerificationConfig, us
     let per_day = r.value(&at, "max_mails_per_address_per_day", values::number(1, 24));
     let internal = r.value(&at, "max_mails_per_minute", &per_minute);
     let external = r.value(&at, "max_mails_per_minute_external", &per_minute);
-    let never_mail = r.list(&at, "never_mail", values::never_mail);
+    let never_mail = r.list(&at, "never_mail", names::never_mail);
     let max_held = r.value(&at, "max_held_per_address", values::number(1, 128));
     let contact = r.optional(&at, "contact", values::line);
     let (addresses, domains) = split_never_mail(plain(never_mail?));
@@ -198,7 +190,7 @@ pub(super) fn verification(r: &mut Reader<'_>) -> Option<(VerificationConfig, us
         max_mails_per_minute_external: NonZeroU32::new(external?)?,
         never_mail_addresses: addresses,
         never_mail_domains: domains,
-        contact: contact?,
+        contact,
     };
     Some((verification, max_held? as usize))
 }
@@ -216,20 +208,20 @@ fn split_never_mail(entries: Vec<NeverMail>) -> (Vec<crate::types::EmailAddress>
 
 pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig> {
     let at = scope(r, "authentication")?;
-    let mode = r.value(&at, "mode", values::authentication_mode);
-    let results_from = r.list(&at, "results_from", values::network);
+    let mode = r.value(&at, "mode", words::authentication_mode);
+    let results_from = r.list(&at, "results_from", names::network);
     let authserv_ids = r.list(&at, "authserv_ids", values::line);
-    let results_format = r.value(&at, "results_format", values::results_format);
-    let internal_relays = r.list(&at, "internal_relays", values::network);
-    let sealers = r.list(&at, "trusted_arc_sealers", values::domain);
-    let resolver = r.optional(&at, "resolver", values::socket);
+    let results_format = r.value(&at, "results_format", words::results_format);
+    let internal_relays = r.list(&at, "internal_relays", names::network);
+    let sealers = r.list(&at, "trusted_arc_sealers", names::domain);
+    let resolver = r.optional(&at, "resolver", names::socket(53));
     let set = [
         ("results_from", results_from.is_some_and(|list| !list.is_empty())),
         ("authserv_ids", authserv_ids.is_some_and(|list| !list.is_empty())),
         ("results_format", results_format == Some(true)),
         ("internal_relays", internal_relays.is_some_and(|list| !list.is_empty())),
         ("trusted_arc_sealers", sealers.is_some_and(|list| !list.is_empty())),
-        ("resolver", resolver.flatten().is_some()),
+        ("resolver", resolver.is_some()),
     ];
     let mode = mode?;
     match mode {
@@ -253,7 +245,7 @@ pub(super) fn access(r: &mut Reader<'_>, max_held: Option<usize>) -> Option<Site
     let restrict = r.value(&external, "only_allowed_domains", values::truth);
     let allowed = domains(r, &external, "allowed_domains");
     later(r, ("access.external", "confirm_address"), values::truth, |on| !on);
-    let creation = r.value(&portal, "account_creation", values::account_creation);
+    let creation = r.value(&portal, "account_creation", words::account_creation);
     let without_login = r.value(&portal, "without_login", values::truth);
     Some(SiteAccess {
         internal: Internal { use_approved_domains: approve?, approved_domains: approved? },
@@ -268,7 +260,7 @@ pub(super) fn access(r: &mut Reader<'_>, max_held: Option<usize>) -> Option<Site
 }
 
 fn domains(r: &mut Reader<'_>, at: &Scope<'_>, name: &str) -> Option<DomainList> {
-    let entries: Vec<Placed<DomainEntry>> = r.list(at, name, values::domain_entry)?;
+    let entries: Vec<Placed<DomainEntry>> = r.list(at, name, names::domain_entry)?;
     Some(entries.into_iter().map(|entry| entry.value).collect())
 }
 
@@ -291,18 +283,18 @@ pub(super) fn projects<'d>(r: &mut Reader<'d>) -> Vec<WrittenProject<'d>> {
 }
 
 fn project<'d>(r: &mut Reader<'d>, at: Scope<'d>) -> WrittenProject<'d> {
-    let key = r.value(&at, "key", values::project_key);
+    let key = r.value(&at, "key", names::project_key);
     let name = r.value(&at, "name", values::line);
-    let addresses = r.list(&at, "addresses", values::inbox);
-    let access = r.value(&at, "access", values::project_access);
-    let via_lists = r.list(&at, "via_lists", values::list_id).map(plain);
+    let addresses = r.list(&at, "addresses", names::inbox);
+    let access = r.value(&at, "access", words::project_access);
+    let via_lists = r.list(&at, "via_lists", names::list_id).map(plain);
     WrittenProject { at, key, name, addresses, access, via_lists }
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogConfig> {
     let at = scope(r, "log")?;
-    let format = r.value(&at, "format", values::log_format);
-    let level = r.value(&at, "level", values::log_level);
-    let addresses = r.value(&at, "addresses", values::log_addresses);
+    let format = r.value(&at, "format", words::log_format);
+    let level = r.value(&at, "level", words::log_level);
+    let addresses = r.value(&at, "addresses", words::log_addresses);
     Some(LogConfig { format: format?, level: level?, addresses: addresses? })
 }

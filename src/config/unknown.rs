@@ -8,15 +8,17 @@ use toml::{
 use super::{
     keys::{PROJECTS, SECTIONS, Section, section},
     reader::{Reader, kind},
-    values::{Wrong, nearest},
+    values::Wrong,
+    words::nearest,
 };
 
 /// Writes every unknown key and every table that is none down as a mistake.
 pub(super) fn check(reader: &mut Reader<'_>, root: &DeTable<'_>) {
-    table(reader, root, "");
+    table(reader, root, "", "");
 }
 
-fn table(reader: &mut Reader<'_>, table: &DeTable<'_>, name: &str) {
+/// `name` is the table's dotted name, `label` what messages call it (`projects[1]`).
+fn table(reader: &mut Reader<'_>, table: &DeTable<'_>, name: &str, label: &str) {
     for (key, value) in table {
         let path = join(name, key.get_ref());
         if section(name).is_some_and(|section| section.key(key.get_ref()).is_some()) {
@@ -25,16 +27,12 @@ fn table(reader: &mut Reader<'_>, table: &DeTable<'_>, name: &str) {
         match value.get_ref() {
             _ if !is_table_name(&path) => {
                 let wrong = unknown(name, key.get_ref());
-                reader.mistake_at(path, Some(key.span()), wrong);
+                reader.mistake_at(join(label, key.get_ref()), Some(key.span()), wrong);
             }
             DeValue::Array(entries) if path == PROJECTS => projects(reader, entries, value.span()),
-            DeValue::Table(inner) if path != PROJECTS => self::table(reader, inner, &path),
+            DeValue::Table(inner) if path != PROJECTS => self::table(reader, inner, &path, &path),
             other => {
-                let header = if path == PROJECTS { "[[projects]]".to_owned() } else { format!("[{path}]") };
-                let wrong = Wrong::new(
-                    format!("{} where a table is wanted", kind(other)),
-                    format!("write {header} on a line of its own, its keys below it"),
-                );
+                let wrong = no_table(&path, other);
                 reader.mistake_at(path, Some(value.span()), wrong);
             }
         }
@@ -42,18 +40,21 @@ fn table(reader: &mut Reader<'_>, table: &DeTable<'_>, name: &str) {
 }
 
 fn projects(reader: &mut Reader<'_>, entries: &[Spanned<DeValue<'_>>], place: std::ops::Range<usize>) {
-    for entry in entries {
+    for (index, entry) in entries.iter().enumerate() {
         match entry.get_ref() {
-            DeValue::Table(inner) => table(reader, inner, PROJECTS),
-            other => {
-                let wrong = Wrong::new(
-                    format!("{} where a table is wanted", kind(other)),
-                    "write one [[projects]] table for each project",
-                );
-                reader.mistake_at(PROJECTS.to_owned(), Some(place.clone()), wrong);
-            }
+            DeValue::Table(inner) => table(reader, inner, PROJECTS, &format!("{PROJECTS}[{index}]")),
+            other => reader.mistake_at(PROJECTS.to_owned(), Some(place.clone()), no_table(PROJECTS, other)),
         }
     }
+}
+
+fn no_table(path: &str, value: &DeValue<'_>) -> Wrong {
+    if path == PROJECTS {
+        let fix = "write [[projects]], in double brackets, above the keys of each project";
+        return Wrong::new("the projects are a list of tables", fix);
+    }
+    let fix = format!("write [{path}] on a line of its own, its keys below it");
+    Wrong::new(format!("{} where a table is wanted", kind(value)), fix)
 }
 
 fn join(table: &str, key: &str) -> String {

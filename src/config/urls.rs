@@ -19,8 +19,12 @@ pub(super) fn public_url(value: &DeValue<'_>) -> Result<String, Wrong> {
     let example = "write it as in \"https://help.example.com\"";
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "https" | "http") => url,
-        Ok(url) => return wrong(format!("\"{text}\" is a URL of scheme {}", url.scheme()), example),
-        Err(error) => return wrong(format!("\"{text}\" is no URL: {error}"), example),
+        _ if !text.contains("://") => {
+            let fix = format!("write \"https://{text}\"");
+            return wrong(format!("\"{text}\" does not say https://"), &fix);
+        }
+        Ok(url) => return wrong(format!("{}:// is neither https nor http", url.scheme()), example),
+        Err(error) => return wrong(format!("this is no URL: {error}"), example),
     };
     if url.scheme() == "http" && !is_loopback(&url) {
         let problem = "http:// would send verification links in the clear".to_owned();
@@ -65,6 +69,11 @@ fn smtp_relay(text: &str) -> Result<SmtpRelay, Wrong> {
     let example = "write it as in \"smtp://127.0.0.1:25\", \"smtp+starttls://user:password@relay.example.com:587\" or \
                    \"file:outbound\"";
     let wrong = |problem: &str| Wrong::new(problem, example);
+    if !text.contains("://") {
+        return Err(wrong(
+            "this does not say how to reach the relay: smtp://, smtps:// or smtp+starttls:// is missing",
+        ));
+    }
     let url = Url::parse(text).map_err(|error| wrong(&format!("this is no URL: {error}")))?;
     let (security, default_port) = match url.scheme() {
         "smtp" => (RelaySecurity::None, 25),
@@ -107,5 +116,71 @@ fn credentials(url: &Url) -> Result<Option<(String, String)>, &'static str> {
         ("", Some(_)) => Err("a password without a user"),
         (_, None) => Err("a user without a password"),
         (user, Some(password)) => Ok(Some((decode(user)?, decode(password)?))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> DeValue<'_> {
+        DeValue::String(text.into())
+    }
+
+    #[test]
+    fn public_urls_are_https_or_this_machine() {
+        for (text, url) in [
+            ("https://help.example.com", Some("https://help.example.com")),
+            ("https://help.example.com/", Some("https://help.example.com")),
+            ("https://example.com/support/", Some("https://example.com/support")),
+            ("https://bücher.example:8443", Some("https://xn--bcher-kva.example:8443")),
+            ("http://127.0.0.1:8025", Some("http://127.0.0.1:8025")),
+            ("http://[::1]:8025/", Some("http://[::1]:8025")),
+            ("http://localhost", Some("http://localhost")),
+            ("http://10.0.0.1", None),
+            ("http://localhost.example.com", None),
+            ("https://user@help.example.com", None),
+            ("https://help.example.com/?", None),
+            ("https://help.example.com/#top", None),
+            ("ftp://help.example.com", None),
+            ("javascript://help.example.com", None),
+            ("https://", None),
+            ("", None),
+        ] {
+            assert_eq!(public_url(&value(text)).ok().as_deref(), url, "{text}");
+        }
+    }
+
+    #[test]
+    fn relays_have_a_way_a_host_and_a_port() {
+        let read = |text: &str| relay(Path::new("/etc"))(&value(text)).ok();
+        let smtp = |host: &str, port, security, login: Option<(&str, &str)>| {
+            let credentials = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
+            Some(Relay::Smtp(SmtpRelay { host: host.to_owned(), port, security, credentials }))
+        };
+        let login = Some(("post@man", "p:ss/ word"));
+        for (text, relay) in [
+            ("smtp://127.0.0.1", smtp("127.0.0.1", 25, RelaySecurity::None, None)),
+            ("smtp://[::1]:2525/", smtp("::1", 2525, RelaySecurity::None, None)),
+            ("smtps://Relay.example.com", smtp("relay.example.com", 465, RelaySecurity::Tls, None)),
+            ("smtp+starttls://relay", smtp("relay", 587, RelaySecurity::StartTls, None)),
+            ("smtps://post%40man:p%3Ass%2F%20word@relay", smtp("relay", 465, RelaySecurity::Tls, login)),
+            ("file:out", Some(Relay::Directory("/etc/out".into()))),
+            ("file:/var/out", Some(Relay::Directory("/var/out".into()))),
+            ("file:", None),
+            ("smtp://", None),
+            ("smtp://relay:0", None),
+            ("smtp://relay:99999", None),
+            ("smtp://relay/path", None),
+            ("smtp://relay?tls=on", None),
+            ("smtp://user@relay", None),
+            ("smtp://:password@relay", None),
+            ("smtp://user:%FF@relay", None),
+            ("smtp://a b", None),
+            ("lmtp://relay", None),
+            ("relay:25", None),
+        ] {
+            assert_eq!(read(text), relay, "{text}");
+        }
     }
 }

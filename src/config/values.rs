@@ -1,23 +1,11 @@
 //! Readers of single values: from what is written to what it means, or what is wrong with it and how to write it.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
-use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo};
 use toml::de::DeValue;
 
-use super::{
-    model::{BareNewlines, LogAddresses, LogFormat, Mailbox, OnDrop},
-    reader::kind,
-};
-use crate::{
-    access::{AccountCreation, DomainEntry, ProjectAccess},
-    authn::AuthenticationMode,
-    types::{Domain, EmailAddress, ProjectKey},
-};
+use super::reader::kind;
 
 /// Longest duration that is taken: ten years. Longer ones are slips, and times far ahead can't be written down.
 const MAX_DURATION: Duration = Duration::from_hours(10 * 365 * 24);
@@ -35,7 +23,8 @@ impl Wrong {
     }
 }
 
-type Read<T> = Result<T, Wrong>;
+/// What a reader answers.
+pub(super) type Read<T> = Result<T, Wrong>;
 
 /// Any text.
 pub(super) fn text(value: &DeValue<'_>) -> Read<String> {
@@ -59,16 +48,7 @@ pub(super) fn line(value: &DeValue<'_>) -> Read<String> {
 
 pub(super) fn str<'v>(value: &'v DeValue<'_>, example: &str) -> Read<&'v str> {
     value.as_str().ok_or_else(|| {
-        let written = match value {
-            DeValue::Integer(number) => Some(number.to_string()),
-            DeValue::Float(number) => Some(number.to_string()),
-            DeValue::Boolean(truth) => Some(truth.to_string()),
-            _ => None,
-        };
-        let fix = match written {
-            Some(written) => format!("put it in quotes: \"{written}\""),
-            None => format!("write one text in quotes, such as {example}"),
-        };
+        let fix = format!("write a text in quotes, such as {example}");
         Wrong::new(format!("{} where a text is wanted", kind(value)), fix)
     })
 }
@@ -181,275 +161,70 @@ pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
     Ok(length)
 }
 
-/// One of the words.
-fn word<T: Copy>(value: &DeValue<'_>, words: &[(&str, T)]) -> Read<T> {
-    let choices: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-    let choices = choices.join(" or ");
-    let text = value.as_str().ok_or_else(|| {
-        Wrong::new(format!("{} where a word is wanted", kind(value)), format!("write {choices}, in quotes"))
-    })?;
-    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
-    found.ok_or_else(|| {
-        let known = words.iter().map(|(word, _)| *word);
-        let fix = match nearest(text, known) {
-            Some(near) => format!("did you mean \"{near}\"? Possible values: {choices}"),
-            None => format!("write {choices}"),
-        };
-        Wrong::new(format!("\"{text}\" is no value of this key"), fix)
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The known word that was probably meant.
-pub(super) fn nearest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let folded = text.to_lowercase().replace('-', "_");
-    let scored = known.map(|word| (strsim::jaro_winkler(&folded, &word.replace('-', "_")), word));
-    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best.0 > 0.8).then_some(best.1)
-}
+    fn read<T>(written: &str, read: impl Fn(&DeValue<'_>) -> Read<T>) -> Option<T> {
+        read(DeValue::parse(written).unwrap().get_ref()).ok()
+    }
 
-pub(super) fn on_drop(value: &DeValue<'_>) -> Read<OnDrop> {
-    word(value, &[("accept", OnDrop::Accept), ("reject", OnDrop::Reject)])
-}
-
-pub(super) fn bare_newlines(value: &DeValue<'_>) -> Read<BareNewlines> {
-    word(value, &[("refuse", BareNewlines::Refuse), ("normalize", BareNewlines::Normalize)])
-}
-
-pub(super) fn account_creation(value: &DeValue<'_>) -> Read<AccountCreation> {
-    word(value, &[("deny", AccountCreation::Deny), ("allow", AccountCreation::Allow)])
-}
-
-pub(super) fn project_access(value: &DeValue<'_>) -> Read<ProjectAccess> {
-    let all = [ProjectAccess::Added, ProjectAccess::Existing, ProjectAccess::Anyone];
-    word(value, &all.map(|access| (access.as_str(), access)))
-}
-
-pub(super) fn log_format(value: &DeValue<'_>) -> Read<LogFormat> {
-    word(value, &[("json", LogFormat::Json), ("text", LogFormat::Text)])
-}
-
-pub(super) fn log_addresses(value: &DeValue<'_>) -> Read<LogAddresses> {
-    let words =
-        [("full", LogAddresses::Full), ("hashed", LogAddresses::Hashed), ("domain", LogAddresses::Domain)];
-    word(value, &words)
-}
-
-/// `results_format`: whether it is other than the default.
-pub(super) fn results_format(value: &DeValue<'_>) -> Read<bool> {
-    word(value, &[("rfc8601", false), ("exchange-online", true)])
-}
-
-pub(super) fn authentication_mode(value: &DeValue<'_>) -> Read<AuthenticationMode> {
-    let off = Some(AuthenticationMode::Off);
-    word(value, &[("off", off), ("relay", None), ("verify", None)])?.ok_or_else(|| {
-        let mode = value.as_str().unwrap_or_default();
-        Wrong::new(
-            format!("mode = \"{mode}\" is not yet built"),
-            "write mode = \"off\", and let only relays connect (smtp.allow_from) that check the From address themselves",
-        )
-    })
-}
-
-/// `log.level`: a level, or a list of levels and `target=level`.
-pub(super) fn log_level(value: &DeValue<'_>) -> Read<String> {
-    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-    let text = str(value, "\"info\"")?.trim();
-    for part in text.split(',') {
-        let (target, level) =
-            part.split_once('=').map_or(("vestibule", part), |(target, level)| (target, level));
-        let valid = target.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
-        if !valid || target.is_empty() {
-            let fix = "write a level, or target=level with a module's path as target: \"info,vestibule::smtp=debug\"";
-            return Err(Wrong::new(format!("\"{part}\" is no log filter"), fix));
+    #[test]
+    fn sizes_have_units() {
+        for (written, bytes) in [
+            ("0", Some(0)),
+            ("1_000", Some(1000)),
+            ("0x400", Some(1024)),
+            ("\"36 MiB\"", Some(36 << 20)),
+            ("\"1GiB\"", Some(1 << 30)),
+            ("\"500 kb\"", Some(500_000)),
+            ("\"7\"", Some(7)),
+            ("\"7 B\"", Some(7)),
+            ("\"1.5 GiB\"", None),
+            ("\"GiB\"", None),
+            ("\"\"", None),
+            ("\"1 GiB 2\"", None),
+            ("\"2 PB\"", None),
+            ("\"1025 TiB\"", None),
+            ("-1", None),
+            ("1.0", None),
+            ("true", None),
+        ] {
+            assert_eq!(read(written, size(0, 1 << 50)), bytes, "{written}");
         }
-        if !LEVELS.contains(&level.trim().to_ascii_lowercase().as_str()) {
-            let near = nearest(level, LEVELS.into_iter()).map(|near| format!("did you mean \"{near}\"? "));
-            let fix = format!("{}Levels: {}", near.unwrap_or_default(), LEVELS.join(", "));
-            return Err(Wrong::new(format!("\"{level}\" is no log level"), fix));
+        assert_eq!(in_units(36 << 20), "36 MiB");
+        assert_eq!(in_units(1000), "1000 B");
+    }
+
+    #[test]
+    fn durations_are_above_zero_and_bounded() {
+        for (written, seconds) in [
+            ("\"7d\"", Some(7 * 86_400)),
+            ("\"1h\"", Some(3600)),
+            ("\"30 min\"", Some(1800)),
+            ("\"1 week\"", Some(7 * 86_400)),
+            ("\"1d 12h\"", Some(129_600)),
+            ("\"3650d\"", Some(3650 * 86_400)),
+            ("\"3651d\"", None),
+            ("\"0s\"", None),
+            ("\"-1h\"", None),
+            ("\"1h ago\"", None),
+            ("\"1 month\"", None),
+            ("\"1 year\"", None),
+            ("\"7\"", None),
+            ("\"\"", None),
+            ("7", None),
+        ] {
+            assert_eq!(read(written, duration), seconds.map(Duration::from_secs), "{written}");
         }
     }
-    Ok(text.to_owned())
-}
 
-pub(super) fn domain(value: &DeValue<'_>) -> Read<Domain> {
-    let text = str(value, "\"help.example.com\"")?;
-    text.parse().map_err(|error| {
-        Wrong::new(format!("\"{text}\" is no domain: {error}"), "write a domain such as \"help.example.com\"")
-    })
-}
-
-pub(super) fn domain_entry(value: &DeValue<'_>) -> Read<DomainEntry> {
-    let text = str(value, "\"example.com\"")?;
-    text.parse().map_err(|error| {
-        let after_at =
-            text.rsplit_once('@').map(|(_, domain)| domain).filter(|d| d.parse::<Domain>().is_ok());
-        let fix = match after_at {
-            Some(domain) => format!("write the domain alone: \"{domain}\""),
-            None => {
-                "write a domain such as \"example.com\", or \"*.example.com\" for all below it".to_owned()
-            }
-        };
-        Wrong::new(format!("\"{text}\" is no entry of a domain list: {error}"), fix)
-    })
-}
-
-pub(super) fn address(value: &DeValue<'_>) -> Read<EmailAddress> {
-    let text = str(value, "\"ops@example.com\"")?;
-    text.parse().map_err(|error| {
-        Wrong::new(
-            format!("\"{text}\" is no mail address: {error}"),
-            "write an address such as \"ops@example.com\"",
-        )
-    })
-}
-
-/// One entry of `never_mail`.
-#[derive(Debug, Clone)]
-pub(super) enum NeverMail {
-    Address(EmailAddress),
-    Domain(DomainEntry),
-}
-
-pub(super) fn never_mail(value: &DeValue<'_>) -> Read<NeverMail> {
-    let text = str(value, "\"ceo@example.com\"")?;
-    if text.contains('@') {
-        return address(value).map(NeverMail::Address);
-    }
-    domain_entry(value).map(NeverMail::Domain)
-}
-
-/// One entry of a project's `addresses`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Inbox {
-    Exactly(EmailAddress),
-    AllOf(Domain),
-}
-
-impl Inbox {
-    /// The entry as it is compared with others.
-    pub(super) fn key(&self) -> String {
-        match self {
-            Self::Exactly(address) => address.key().to_owned(),
-            Self::AllOf(domain) => format!("*@{domain}"),
+    #[test]
+    fn numbers_keep_their_range() {
+        for (written, number) in
+            [("1", Some(1)), ("128", Some(128)), ("0", None), ("129", None), ("-1", None), ("1.0", None)]
+        {
+            assert_eq!(read(written, super::number(1, 128)), number, "{written}");
         }
     }
-}
-
-pub(super) fn inbox(value: &DeValue<'_>) -> Read<(String, Inbox)> {
-    let fix = "write an address such as \"it@help.example.com\", or \"*@it.example.com\" for every address of a domain";
-    let text = str(value, "\"it@help.example.com\"")?;
-    let read = match text.strip_prefix("*@") {
-        Some(domain) => domain.parse().map(Inbox::AllOf).map_err(|error| error.to_string()),
-        None if text.contains('*') => Err("a * may only stand alone before the @".to_owned()),
-        None => {
-            text.parse().map(Inbox::Exactly).map_err(|error: crate::types::AddressError| error.to_string())
-        }
-    };
-    read.map(|inbox| (text.to_owned(), inbox))
-        .map_err(|error| Wrong::new(format!("\"{text}\" is no inbox address: {error}"), fix))
-}
-
-pub(super) fn project_key(value: &DeValue<'_>) -> Read<ProjectKey> {
-    let text = str(value, "\"IT\"")?;
-    text.parse().map_err(|_| {
-        let upper = text.to_ascii_uppercase();
-        let fix = match upper.parse::<ProjectKey>() {
-            Ok(_) => format!("write it in capitals: \"{upper}\""),
-            Err(_) => "write 1 to 10 capital letters and digits, a letter first, such as \"IT\"".to_owned(),
-        };
-        Wrong::new(format!("\"{text}\" is no project key"), fix)
-    })
-}
-
-/// A List-Id (RFC 2919), with or without angle brackets; lower case, without them.
-pub(super) fn list_id(value: &DeValue<'_>) -> Read<String> {
-    let text = str(value, "\"it-group.example.com\"")?.trim();
-    let bare = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(text);
-    let unfit = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '@');
-    if bare.is_empty() || bare.contains(unfit) {
-        let fix =
-            "write what stands in the angle brackets of its List-Id field, such as \"it-group.example.com\"";
-        return Err(Wrong::new(format!("\"{text}\" is no List-Id"), fix));
-    }
-    Ok(bare.to_lowercase())
-}
-
-pub(super) fn socket(value: &DeValue<'_>) -> Read<SocketAddr> {
-    let text = str(value, "\"127.0.0.1:2525\"")?;
-    text.parse().map_err(|_| {
-        let ip = text.trim_matches(['[', ']']).parse::<IpAddr>();
-        let fix = match (ip, text.rsplit_once(':')) {
-            (Ok(ip), _) => format!("add a port: \"{}\"", SocketAddr::new(ip, 2525)),
-            (_, Some(("localhost", port))) => format!("write \"127.0.0.1:{port}\""),
-            (_, Some(("" | "*", port))) => format!("write \"0.0.0.0:{port}\" for all addresses"),
-            _ => "write an IP address and a port, such as \"127.0.0.1:2525\" or \"[::1]:2525\"".to_owned(),
-        };
-        Wrong::new(format!("\"{text}\" is no IP address with a port"), fix)
-    })
-}
-
-pub(super) fn network(value: &DeValue<'_>) -> Read<IpNet> {
-    let text = str(value, "\"10.0.0.0/8\"")?;
-    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    network.map(|network| network.trunc()).map_err(|_| {
-        let fix = "write an address or a network, such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"";
-        Wrong::new(format!("\"{text}\" is no network"), fix)
-    })
-}
-
-/// `detail_separator`: one character that may stand in a local part, or none.
-pub(super) fn detail_separator(value: &DeValue<'_>) -> Read<Option<char>> {
-    let text = str(value, "\"+\"")?;
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        (None, _) => Ok(None),
-        (Some(c), None) if "+-=_#!$%&'*/?^`{|}~".contains(c) => Ok(Some(c)),
-        _ => {
-            let fix = "write one such character, as in \"+\" or \"-\", or \"\" for none";
-            Err(Wrong::new(format!("\"{text}\" is no single character that separates a detail"), fix))
-        }
-    }
-}
-
-/// `Name <address>` or a bare address.
-pub(super) fn mailbox(value: &DeValue<'_>) -> Read<Mailbox> {
-    let text = str(value, "\"Example Help <help@example.com>\"")?.trim();
-    let wrong = |problem: String| {
-        Wrong::new(
-            problem,
-            "write \"Name <address>\" or an address, such as \"Example Help <help@example.com>\"",
-        )
-    };
-    if text.chars().any(char::is_control) {
-        return Err(wrong("a line break or another control character".to_owned()));
-    }
-    let (name, address) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
-        Some((name, address)) => (name.trim(), address),
-        None => ("", text),
-    };
-    let address = address.parse().map_err(|error: crate::types::AddressError| {
-        wrong(format!("\"{address}\" is no mail address: {error}"))
-    })?;
-    let quoted = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let name = quoted.unwrap_or(name);
-    if name.contains(['<', '>', '"']) {
-        return Err(wrong(format!("\"{}\" is no single mailbox", text.replace('"', "'"))));
-    }
-    Ok(Mailbox { name: (!name.is_empty()).then(|| name.to_owned()), address })
-}
-
-/// A token that fits into `Authorization: Bearer TOKEN` and is not guessed.
-pub(super) fn token(text: &str) -> Result<String, Wrong> {
-    const SHORTEST: usize = 16;
-    let make = "make one with `openssl rand -hex 32`";
-    if text.len() < SHORTEST {
-        return Err(Wrong::new(
-            format!("the token has {} characters; it needs at least {SHORTEST}", text.len()),
-            make,
-        ));
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Wrong::new("the token has a space or a character that no HTTP header carries", make));
-    }
-    Ok(text.to_owned())
 }

@@ -122,7 +122,7 @@ fn smtp(config: &Config, out: &mut Vec<String>) {
     if config.smtp.postmaster.is_none() {
         out.push(
             "smtp.postmaster is not set: mail for postmaster@ and abuse@ of your domains is answered 550, which RFC 5321 \
-             §4.5.1 does not allow"
+             §4.5.1 does not allow; name a mailbox that somebody reads"
                 .to_owned(),
         );
     }
