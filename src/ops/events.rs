@@ -84,6 +84,20 @@ impl Event for SmtpRefused<'_> {
     }
 }
 
+/// `accept.failed`: a connection could not be accepted, for want of file descriptors mostly.
+pub struct AcceptFailed<'a> {
+    /// What went wrong.
+    pub error: &'a std::io::Error,
+    /// How long it waits before the next try.
+    pub wait: Duration,
+}
+
+impl Event for AcceptFailed<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::WARN, "accept.failed", error = %self.error, wait_ms = millis(self.wait));
+    }
+}
+
 /// What every `mail.decided` line says.
 pub struct MailDecided<'a> {
     /// Why; the outcome follows from it.
