@@ -1,15 +1,17 @@
 //! Text from outside, made fit for one line of a mail or a log.
 
-/// Longest reply of a relay that is kept, in characters.
-const MAX_REPLY: usize = 256;
+/// Longest reply of a relay that is kept, and longest name or contact in a mail, in characters. A name stands in fields,
+/// whose lines must stay below 998 octets where there is no blank to fold at (RFC 5322 §2.1.1).
+const MAX: usize = 256;
 
-/// The text without controls, line separators and bidi marks, runs of blanks made one; `None` when nothing is left.
+/// The text without controls, line separators and bidi marks, runs of blanks made one, cut to 256
+/// characters; `None` when nothing is left.
 ///
 /// lettre panics on CR, LF or NUL in a display name, and bidi marks let a name read as another.
 pub(super) fn one_line(text: &str) -> Option<String> {
     let visible: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
     let words: Vec<&str> = visible.split_whitespace().collect();
-    (!words.is_empty()).then(|| words.join(" "))
+    (!words.is_empty()).then(|| words.join(" ").chars().take(MAX).collect())
 }
 
 fn is_hidden(c: char) -> bool {
@@ -19,11 +21,7 @@ fn is_hidden(c: char) -> bool {
 
 /// What a relay said, for log and store: one line, at most 256 characters.
 pub(super) fn words(text: &str) -> String {
-    let line = one_line(text).unwrap_or_default();
-    match line.char_indices().nth(MAX_REPLY) {
-        Some((end, _)) => line[..end].to_owned(),
-        None => line,
-    }
+    one_line(text).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -49,6 +47,6 @@ mod tests {
     #[test]
     fn replies_are_one_line_of_at_most_256_characters() {
         assert_eq!(words("5.1.1 no\r\nsuch\u{1b}[31m user"), "5.1.1 no such [31m user");
-        assert_eq!(words(&"ž".repeat(300)).chars().count(), MAX_REPLY);
+        assert_eq!(words(&"ž".repeat(300)).chars().count(), MAX);
     }
 }

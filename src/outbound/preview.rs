@@ -80,3 +80,37 @@ pub fn announcement(config: &Config) -> Result<String, ComposeError> {
     .render()
     .map_err(|error| ComposeError::Failed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Relay, outbound::samples};
+
+    #[test]
+    fn a_preview_is_the_real_mail_with_a_link_that_leads_nowhere() {
+        let config = samples::config(Relay::Directory("outbound".into()));
+        let preview = preview(&config, &config.projects[0], samples::received()).unwrap();
+        let link = format!("https://help.example.com/verify/{}", "A".repeat(43));
+        assert!(preview.content.text.contains(&link) && preview.content.html.contains(&link));
+        let eml = String::from_utf8(preview.eml).unwrap();
+        assert!(eml.contains(&link) && eml.contains("Subject: Is this message to IT support from you?\r\n"));
+    }
+
+    #[test]
+    fn staff_are_told_how_to_know_the_mail() {
+        let mut config = samples::config(Relay::Directory("outbound".into()));
+        let text = announcement(&config).unwrap();
+        for said in [
+            "help@help.example.com",
+            "  Is this message to IT support from you?\n",
+            "https://help.example.com/verify/",
+            "no password",
+            "Service desk, 4711",
+            "X-Vestibule-Mail: verification",
+        ] {
+            assert!(text.replace("password, ever", "password").contains(said), "{said:?} in {text}");
+        }
+        config.verification.contact = None;
+        assert!(!announcement(&config).unwrap().contains("Questions"));
+    }
+}

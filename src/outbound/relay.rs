@@ -131,12 +131,12 @@ impl SmtpTransport {
         let mut connection = self.greet().await?;
         if let (RelaySecurity::StartTls, Some(tls)) = (self.relay.security, &self.tls) {
             let upgraded = connection.starttls(tls.clone(), &self.hello).await;
-            upgraded.map_err(|error| transient("STARTTLS", error))?;
+            upgraded.map_err(|error| transient("STARTTLS", said_by(&error)))?;
         }
         if let Some((user, password)) = &self.relay.credentials {
             let credentials = Credentials::new(user.clone(), password.clone());
             let login = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
-            login.map_err(|error| transient("AUTH", error))?;
+            login.map_err(|error| transient("AUTH", said_by(&error)))?;
         }
         Ok(connection)
     }
@@ -156,7 +156,7 @@ impl SmtpTransport {
             let stream = Box::new(OneReplyAtATime::new(stream, *security == RelaySecurity::StartTls));
             AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await
         };
-        greeted.map_err(|error| transient(&place, error))
+        greeted.map_err(|error| transient(&place, said_by(&error)))
     }
 }
 
@@ -238,7 +238,7 @@ fn expect(
     }
 }
 
-/// The relay's words without lettre's around them.
+/// The relay's code and words; lettre's own where the relay has said nothing.
 fn said_by(error: &lettre::transport::smtp::Error) -> String {
     let text = std::error::Error::source(error).map(ToString::to_string);
     match (error.status(), text) {

@@ -42,3 +42,48 @@ fn began(job: &Job) -> Time {
         JobKind::Release { .. } | JobKind::Expire(_) => job.enqueued_at,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::samples;
+
+    #[test]
+    fn waits_double_from_ten_seconds_to_half_an_hour() {
+        let waits: Vec<u64> = (0..10).map(|failed| wait_after(failed).as_secs()).collect();
+        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1280, 1800, 1800]);
+        for many in [31, 32, 33, u32::MAX] {
+            assert_eq!(wait_after(many), LONGEST_WAIT, "{many}");
+        }
+    }
+
+    #[test]
+    fn each_end_keeps_the_words() {
+        let job = samples::job(samples::verification_delivery());
+        let now = samples::enqueued();
+        let transient = || Err(SendError::Transient("451 later".to_owned()));
+        let done = next_step(Ok("250 ok".to_owned()), &job, now);
+        assert!(matches!(done, Settlement::Done(reply) if reply == "250 ok"));
+        let dead = next_step(Err(SendError::Permanent("550 no".to_owned())), &job, now);
+        assert!(matches!(dead, Settlement::Dead(error) if error == "550 no"));
+        let again = next_step(transient(), &Job { attempts: 2, ..job.clone() }, now);
+        let at = now.plus(Duration::from_secs(40));
+        assert!(matches!(again, Settlement::RetryAt(due, error) if due == at && error == "451 later"));
+        let over = next_step(transient(), &job, now.plus(TRIED_FOR));
+        assert!(matches!(over, Settlement::Dead(error) if error == "given up after 3 days: 451 later"));
+    }
+
+    #[test]
+    fn three_days_count_from_when_the_mail_might_first_go_out_and_end_with_a_last_try() {
+        let mut delivery = samples::verification_delivery();
+        delivery.not_before = samples::enqueued().plus(Duration::from_hours(20));
+        let job = Job { attempts: 20, ..samples::job(delivery) };
+        let end = samples::enqueued().plus(Duration::from_hours(92));
+        for (before_end, due_before_end) in [(3600, 1800), (1800, 0), (60, 0)] {
+            let now = end.minus(Duration::from_secs(before_end));
+            let step = next_step(Err(SendError::Transient(String::new())), &job, now);
+            let due = end.minus(Duration::from_secs(due_before_end));
+            assert!(matches!(step, Settlement::RetryAt(at, _) if at == due), "{before_end}: {step:?}");
+        }
+    }
+}
