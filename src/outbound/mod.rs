@@ -14,6 +14,8 @@ mod transport;
 mod worker;
 
 #[cfg(test)]
+mod fake_store;
+#[cfg(test)]
 mod peer;
 #[cfg(test)]
 mod samples;
