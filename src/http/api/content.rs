@@ -51,7 +51,7 @@ pub(super) async fn attachment(app: &App, body: &BodyRef, n: usize) -> Result<Re
         return Err(Problem::not_found(format!("The mail has no attachment {n}; they are counted from 0.")));
     };
     let fallback = format!("attachment-{n}");
-    Ok(download(&info.content_type, &file_name(info.name.as_deref().unwrap_or(""), &fallback), bytes.into()))
+    Ok(download(&info.content_type, &file_name(&info.name, &fallback), bytes.into()))
 }
 
 /// How attachments are listed.
