@@ -283,3 +283,106 @@ impl Parts {
         Ok(field)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(raw: &[u8]) -> Option<String> {
+        prescan(raw).err().map(|error| error.to_string())
+    }
+
+    fn mail(fields: &str, body: &str) -> Vec<u8> {
+        format!("From: a@b.example\r\n{fields}\r\n{body}").into_bytes()
+    }
+
+    #[test]
+    fn ordinary_mail_passes() {
+        let long_line = format!("{{\"content-type: {}\": 1}}\r\n", "x".repeat(60_000));
+        let pasted = "Content-Type: text/html; charset=utf-8\r\n".repeat(900);
+        let mime = "Content-Type: multipart/mixed; boundary=b; type=\"multipart/alternative\"\r\n";
+        let parts = format!("{}--b--\r\n", "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n".repeat(900));
+        for raw in [mail("", ""), mail("", &long_line), mail("", &pasted), mail(mime, &parts), Vec::new()] {
+            assert_eq!(refused(&raw), None);
+        }
+    }
+
+    #[test]
+    fn each_limit_is_where_it_says() {
+        let many = |text: &str, n: usize| text.repeat(n);
+        let address_list = |n: usize| mail(&format!("To: {}\r\n", many("a@b,", n)), "");
+        let line = |n: usize| mail("", &format!("{}\r\n", "x".repeat(n)));
+        let types = |n: usize| mail("", &many("Content-Type: text/plain\r\n", n));
+        let multiparts = |n: usize| mail("", &many("Content-Type: multipart/mixed\r\n", n));
+        let messages = |n: usize| mail("", &many("Content-Type: message/rfc822\r\n", n));
+        let parts = |n: usize| mail("Content-Type: multipart/mixed; boundary=b\r\n", &many("--b\r\n\r\n", n));
+        let header = |n: usize| mail(&many(&format!("X: {}\r\n", "y".repeat(995)), n), "");
+        let structured = |n: usize| mail(&format!("Content-Type: {}\r\n", "x".repeat(n)), "");
+        for (passes, fails, limit) in [
+            (mail(&many("a:\r\n", 999), ""), mail(&many("a:\r\n", 1000), ""), "more than 1000 header fields"),
+            (header(260), header(263), "more than 256 KiB of header"),
+            (address_list(1000), address_list(1001), "more than 1000 addresses in one field"),
+            (line(MAX_LINE - 2), line(MAX_LINE - 1), "a line of more than 64 KiB"),
+            (types(1000), types(1001), "more than 1000 Content-Types"),
+            (multiparts(50), multiparts(51), "more than 50 multiparts"),
+            (messages(20), messages(21), "more than 20 message parts"),
+            (parts(1000), parts(1001), "more than 1000 parts"),
+            (structured(8100), structured(8200), "a From or Content field of more than 8 KiB"),
+        ] {
+            assert_eq!(refused(&passes), None, "{limit}");
+            assert_eq!(refused(&fails), Some(format!("the message is too complex: {limit}")));
+        }
+        assert_eq!(prescan(b"a: b\r\n\r\n\0"), Err(ScanError::Nul));
+    }
+
+    #[test]
+    fn fields_of_parts_are_limited_too() {
+        let mime = "Content-Type: multipart/mixed; boundary=b\r\n";
+        let flood = "a:\r\n".repeat(MAX_PART_FIELDS);
+        let continuations = format!("Content-Type: text/plain{}\r\n", ";\r\n a*1=b".repeat(1000));
+        for (fields, limit) in [
+            (&flood, "more than 10000 fields in parts"),
+            (&continuations, "a field of a part of more than 8 KiB"),
+            (&format!("X: {}\r\n", "y".repeat(8000)).repeat(140), "more than 1 MiB of fields in parts"),
+        ] {
+            // In a part, in a message inside the mail, and after a boundary in the middle of a line.
+            for raw in [
+                mail(mime, &format!("--b\r\n{fields}a:\r\n\r\nx\r\n--b--\r\n")),
+                mail(mime, &format!("--b\r\nContent-Type: message/rfc822\r\n\r\n{fields}a:\r\n\r\nx")),
+                mail(mime, &format!("text--ba:\r\n{fields}a:\r\n\r\nx")),
+                mail("Content-Type: message/rfc822\r\n", &format!("{fields}a:\r\n\r\nx")),
+                mail(
+                    "Content-Type: multipart/digest; boundary=b\r\n",
+                    &format!("--b\r\n\r\n{fields}a:\r\n\r\nx\r\n--b--\r\n"),
+                ),
+            ] {
+                assert_eq!(refused(&raw), Some(format!("the message is too complex: {limit}")));
+            }
+        }
+    }
+
+    #[test]
+    fn no_spelling_hides_a_type() {
+        let boundary = "multipart/mixed; boundary=b";
+        for spelling in [
+            format!("Content-Type:{boundary}\r\n"),
+            format!("CONTENT-type: {}\r\n", boundary.to_uppercase()),
+            format!("Content-Type:\r\n {boundary}\r\n"),
+            format!("Content-Type \t:\r\n\t{boundary}\r\n"),
+            format!("Con tent - Type: {boundary}\r\n"),
+            format!(":Content-Type: {boundary}\n"),
+            format!("\rContent-Type: {boundary}\n"),
+            format!("--bContent-Type: {boundary}\r\n"),
+            format!("Content-Type: (comment: \r\n \")) {boundary}\r\n"),
+            format!("Content-Type: text/plain; Content-Type: {boundary}\n"),
+            "Content-Type: multipart\r\n ;boundary=b\r\n".to_owned(),
+        ] {
+            let raw = mail("", &format!("{spelling}\r\n").repeat(51));
+            assert_eq!(
+                refused(&raw).as_deref(),
+                Some("the message is too complex: more than 50 multiparts"),
+                "{spelling:?}"
+            );
+        }
+    }
+}
