@@ -11,6 +11,10 @@ mod pages;
 mod problem;
 mod router;
 mod server;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::{net::IpAddr, pin::Pin, sync::Arc};
 
