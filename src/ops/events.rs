@@ -84,6 +84,20 @@ impl Event for SmtpRefused<'_> {
     }
 }
 
+/// `accept.failed`: a connection could not be accepted, for want of file descriptors mostly.
+pub struct AcceptFailed<'a> {
+    /// What went wrong.
+    pub error: &'a std::io::Error,
+    /// How long it waits before the next try.
+    pub wait: Duration,
+}
+
+impl Event for AcceptFailed<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::WARN, "accept.failed", error = %self.error, wait_ms = millis(self.wait));
+    }
+}
+
 /// What every `mail.decided` line says.
 pub struct MailDecided<'a> {
     /// Why; the outcome follows from it.
@@ -283,6 +297,26 @@ impl Event for ForwardEnded<'_> {
                 line!(ops, Level::WARN, "outbound.failed", address, mail_id = self.mail_id, error);
             }
         }
+    }
+}
+
+/// `outbound.unsettled`: a try to send has ended, but the store has not kept how; the mail may go out once more.
+pub struct OutboundUnsettled<'a> {
+    /// The delivery; `None` when the try ended in a panic.
+    pub delivery: Option<String>,
+    /// Why it was not kept.
+    pub error: &'a str,
+}
+
+impl Event for OutboundUnsettled<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(
+            ops,
+            Level::ERROR,
+            "outbound.unsettled",
+            delivery = self.delivery.as_deref(),
+            error = self.error
+        );
     }
 }
 
