@@ -35,7 +35,7 @@ pub(super) const TOKEN: &str = "a-token-for-tests";
 /// Accounts and nothing else; `trouble` makes the next commits fail, or all reads.
 #[derive(Default)]
 pub(super) struct Accounts {
-    pub(super) accounts: Mutex<HashMap<String, Account>>,
+    pub(super) known: Mutex<HashMap<String, Account>>,
     pub(super) plans: Mutex<Vec<Plan>>,
     /// Errors of the next commits, the last one first.
     pub(super) refusals: Mutex<Vec<CommitError>>,
@@ -65,7 +65,7 @@ impl Store for Accounts {
         _: Time,
     ) -> Result<SenderView, StoreError> {
         self.check()?;
-        let account = self.accounts.lock().unwrap().get(address.key()).cloned();
+        let account = self.known.lock().unwrap().get(address.key()).cloned();
         Ok(SenderView { version: 7, account, ..SenderView::default() })
     }
     async fn token(&self, _: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
@@ -81,7 +81,7 @@ impl Store for Accounts {
         if let Some(refusal) = self.refusals.lock().unwrap().pop() {
             return Err(refusal);
         }
-        let mut accounts = self.accounts.lock().unwrap();
+        let mut accounts = self.known.lock().unwrap();
         for effect in &plan.effects {
             match effect {
                 Effect::PutAccount(account) => {
@@ -128,7 +128,7 @@ impl Store for Accounts {
     }
     async fn accounts(&self, filter: &AccountFilter, page: PageRequest) -> Result<Page<Account>, StoreError> {
         self.check()?;
-        let mut items: Vec<Account> = self.accounts.lock().unwrap().values().cloned().collect();
+        let mut items: Vec<Account> = self.known.lock().unwrap().values().cloned().collect();
         items.retain(|account| filter.kind.is_none_or(|kind| kind == account.kind));
         items.retain(|account| {
             filter.domains.as_ref().is_none_or(|list| list.contains(account.address.domain()))

@@ -445,3 +445,16 @@ async fn what_is_no_http_is_closed_and_a_head_has_a_size() {
     assert_eq!(raw(server.pages, &long).await.status, 431);
     assert_eq!(raw(server.pages, "EHLO relay.example\r\n\r\n").await.status, 400);
 }
+
+#[tokio::test]
+async fn the_pages_can_be_seen_beforehand() {
+    let server = Server::start().await;
+    let waiting = crate::verify::PageView {
+        address: "ada@approved.example".parse().unwrap(),
+        mails: Vec::new(),
+        expires_at: crate::types::Time::default(),
+    };
+    let pages = super::preview_pages(&server.config.load(), &waiting);
+    assert_eq!(pages.len(), 7);
+    assert!(pages.iter().all(|(name, html)| name.starts_with("page-") && html.starts_with("<!DOCTYPE html>")));
+}
