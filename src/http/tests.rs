@@ -456,5 +456,34 @@ async fn the_pages_can_be_seen_beforehand() {
     };
     let pages = super::preview_pages(&server.config.load(), &waiting);
     assert_eq!(pages.len(), 7);
-    assert!(pages.iter().all(|(name, html)| name.starts_with("page-") && html.starts_with("<!DOCTYPE html>")));
+    assert!(
+        pages.iter().all(|(name, html)| name.starts_with("page-") && html.starts_with("<!DOCTYPE html>"))
+    );
+}
+
+/// D01: who sends a byte now and then is not waited for. The clock runs as fast as nothing else happens.
+#[tokio::test]
+async fn slow_senders_are_cut_off() {
+    let server = Server::start().await;
+    tokio::time::pause();
+    for (request, status, seconds) in [
+        ("GET /verify HTTP/1.1\r\nHost: x\r\n", "", 15),
+        ("", "", 15),
+        ("POST /verify/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\nu", "408", 30),
+    ] {
+        let begun = tokio::time::Instant::now();
+        let answer = until_closed(server.pages, request).await;
+        assert!(answer.contains(status) && (status.is_empty() == answer.is_empty()), "{request}: {answer}");
+        let lasted = begun.elapsed().as_secs();
+        assert!((seconds..seconds + 60).contains(&lasted), "{request}: {lasted} s");
+    }
+}
+
+async fn until_closed(to: std::net::SocketAddr, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(to).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }

@@ -66,15 +66,13 @@ fn each<'a>(list: &'a Value, member: &str) -> Vec<&'a str> {
 async fn a_request_shows_its_text_people_attachments_and_comments() {
     let daemon = Daemon::start().await;
     assert!(daemon.raw_mail(BOB, IT, WITH_ATTACHMENTS).await.starts_with("250"));
-    let reply = message(BOB, IT, "Re: Gruesse").replace("\r\n\r\n", "\r\nIn-Reply-To: <first@partner.example>\r\n\r\n");
+    let reply = message(BOB, IT, "Re: Gruesse")
+        .replace("\r\n\r\n", "\r\nIn-Reply-To: <first@partner.example>\r\n\r\n");
     assert!(daemon.raw_mail(BOB, IT, &reply).await.starts_with("250"));
 
     let request = get(&daemon, "/api/v1/requests/IT-1").await;
     assert_eq!(request["subject"], "Grüße <b>bold</b>");
-    assert_eq!(
-        request["reporter"],
-        json!({ "address": BOB, "name": "Bob B.", "account": "portal-only" })
-    );
+    assert_eq!(request["reporter"], json!({ "address": BOB, "name": "Bob B.", "account": "portal-only" }));
     assert_eq!(request["participants"], json!(["eve@elsewhere.example", "carl@elsewhere.example"]));
     assert_eq!(request["message_id"], "first@partner.example");
     assert_eq!((&request["project"], &request["basis"]), (&json!("IT"), &Value::Null));
@@ -95,7 +93,8 @@ async fn a_request_shows_its_text_people_attachments_and_comments() {
     assert!(daemon.outbound().is_empty());
     let comment = whole(&daemon, "/api/v1/requests/IT-1/comments/0/raw").await;
     assert_eq!((comment.status, comment.body.as_str()), (200, reply.as_str()));
-    for missing in ["/api/v1/requests/IT-1/comments/1/raw", "/api/v1/requests/IT-1/comments/0/attachments/0"] {
+    for missing in ["/api/v1/requests/IT-1/comments/1/raw", "/api/v1/requests/IT-1/comments/0/attachments/0"]
+    {
         assert_eq!(daemon.api("GET", missing, None).await.0, 404, "{missing}");
     }
     daemon.stop().await;
@@ -165,7 +164,8 @@ async fn lists_can_be_narrowed_and_walked_in_both_orders() {
     ] {
         assert_eq!(walk(&daemon, &format!("/api/v1/requests?{query}"), "id").await, ids, "{query}");
     }
-    let held = walk(&daemon, "/api/v1/held?order=oldest&sender=ada@approved.example&project=IT", "subject").await;
+    let held =
+        walk(&daemon, "/api/v1/held?order=oldest&sender=ada@approved.example&project=IT", "subject").await;
     assert_eq!(held, ["held 0", "held 1", "held 2", "held 3"]);
     assert_eq!(walk(&daemon, "/api/v1/held?project=HR", "id").await, Vec::<String>::new());
     assert_eq!(walk(&daemon, "/api/v1/decisions?order=oldest", "mail_id").await.len(), 12);
@@ -202,8 +202,8 @@ async fn decisions_answer_why_a_mail_did_not_arrive() {
     let row = &list["items"][0];
     assert_eq!((&row["sender_domain"], &row["outcome"]), (&json!("elsewhere.example"), &json!("drop")));
     assert_eq!((&row["request"], &row["held"], &row["basis"]), (&Value::Null, &Value::Null, &Value::Null));
-    let last = row["trail"].as_array().unwrap().last().unwrap();
-    assert_eq!(last["result"], "drop domain-not-allowed", "{row}");
+    let end = row["trail"].as_array().unwrap().last().unwrap();
+    assert_eq!(end["result"], "drop domain-not-allowed", "{row}");
     let (status, dropped) = daemon.api("GET", "/api/v1/accounts/eve@elsewhere.example", None).await;
     assert_eq!(status, 404, "{dropped}");
     daemon.stop().await;
@@ -229,11 +229,17 @@ async fn a_sender_can_be_looked_up_without_learning_the_link() {
     daemon.page("POST", &link, "").await;
     daemon.holds_ended(1).await;
     let after = get(&daemon, path).await;
-    assert_eq!((&after["verifications"][0]["state"], &after["verifications"][0]["handed_on"]), (&json!("verified"), &json!(1)));
+    assert_eq!(
+        (&after["verifications"][0]["state"], &after["verifications"][0]["handed_on"]),
+        (&json!("verified"), &json!(1))
+    );
     assert_eq!((&after["account"]["kind"], &after["held"]), (&json!("internal"), &json!([])));
     let token = link.trim_start_matches("/verify/");
     for report in [fresh.to_string(), after.to_string()] {
-        assert!(!report.contains(token) && !report.contains("sealed") && !report.contains("digest"), "{report}");
+        assert!(
+            !report.contains(token) && !report.contains("sealed") && !report.contains("digest"),
+            "{report}"
+        );
     }
     daemon.stop().await;
 }
@@ -267,7 +273,8 @@ async fn the_page_behind_a_link_is_safe_and_says_who_wrote() {
     }
     let list = get(&daemon, "/api/v1/held?order=oldest").await;
     let ids = each(&list, "id");
-    let boxes: BTreeSet<_> = ids.iter().filter(|id| page.body.contains(&format!("name=\"not_mine\" value=\"{id}\""))).collect();
+    let boxes: BTreeSet<_> =
+        ids.iter().filter(|id| page.body.contains(&format!("name=\"not_mine\" value=\"{id}\""))).collect();
     assert_eq!(boxes.len(), 2);
     assert!(page.body.contains(&format!("name=\"until\" value=\"{}\"", ids[1])));
     assert!(!page.body.contains(link.trim_start_matches("/verify/")), "the link is not on the page");
