@@ -11,6 +11,10 @@ mod pages;
 mod problem;
 mod router;
 mod server;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::{net::IpAddr, pin::Pin, sync::Arc};
 
@@ -21,7 +25,7 @@ use crate::{
     config::Config,
     ops::{Ops, Shutdown},
     store::Store,
-    verify::Verify,
+    verify::{PageView, Verify},
 };
 pub use server::serve;
 
@@ -50,6 +54,11 @@ pub struct State {
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// When to stop.
     pub shutdown: Shutdown,
+}
+
+/// The pages behind a link that `waiting` is shown by, as files: name and HTML. For `verification preview`.
+pub fn preview_pages(config: &Config, waiting: &PageView) -> Vec<(&'static str, String)> {
+    pages::preview(config, waiting)
 }
 
 /// One running server: the daemon's parts, and what the server itself keeps.

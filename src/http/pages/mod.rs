@@ -19,8 +19,9 @@ use axum::{
 
 use super::{App, Context, Peer, problem::Problem};
 use crate::{
+    config::Config,
     types::VerificationToken,
-    verify::{NewLink, TokenAnswer},
+    verify::{Disowned, NewLink, PageView, Redeemed, TokenAnswer},
 };
 use form::Choice;
 use view::Site;
@@ -54,7 +55,11 @@ async fn problems_as_pages(State(context): State<Arc<Context>>, request: Request
 }
 
 /// What the link stands for. Mail scanners fetch it too: it must not redeem (security: K01).
-async fn show(app: App, peer: Peer, token: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
+async fn show(
+    app: App,
+    peer: Peer,
+    token: Result<Path<String>, PathRejection>,
+) -> Result<view::Page, Problem> {
     let Some(token) = read(token) else { return unknown(&app, peer) };
     let answer = app.state.verify.look(&token).await?;
     page(&app, peer, &answer)
@@ -67,7 +72,7 @@ async fn answer(
     token: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<view::Page, Problem> {
     form::from_our_page(&headers, &app.state.config.load().http.public_url)?;
     let choice = form::read(request).await?;
     let Some(token) = read(token) else { return unknown(&app, peer) };
@@ -83,11 +88,28 @@ async fn answer(
     page(&app, peer, &answer)
 }
 
+/// All the pages that a reader can meet, by file name, for those who want to see them before their customers do.
+pub(super) fn preview(config: &Config, waiting: &PageView) -> Vec<(&'static str, String)> {
+    let site = Site::of(config);
+    let half = waiting.mails.len().div_ceil(2);
+    let redeemed = Redeemed { handed_on: half, not_mine: waiting.mails.len() - half };
+    let pages = [
+        ("page-waiting.html", view::pending(&site, waiting)),
+        ("page-handed-on.html", view::redeemed(&site, redeemed)),
+        ("page-not-mine.html", view::disowned(&site, Disowned { not_mine: waiting.mails.len() })),
+        ("page-expired.html", view::expired(&site, true)),
+        ("page-new-link.html", view::new_link(&site, NewLink::Sent)),
+        ("page-unknown.html", view::unknown(&site)),
+        ("page-paste.html", view::paste(&site, false)),
+    ];
+    pages.into_iter().filter_map(|(name, page)| Some((name, page.html.ok()?))).collect()
+}
+
 fn read(token: Result<Path<String>, PathRejection>) -> Option<VerificationToken> {
     token.ok()?.parse().ok()
 }
 
-fn page(app: &App, peer: Peer, answer: &TokenAnswer) -> Result<Response, Problem> {
+fn page(app: &App, peer: Peer, answer: &TokenAnswer) -> Result<view::Page, Problem> {
     let config = app.state.config.load();
     let site = Site::of(&config);
     match answer {
@@ -99,7 +121,7 @@ fn page(app: &App, peer: Peer, answer: &TokenAnswer) -> Result<Response, Problem
     }
 }
 
-fn new_link(app: &App, peer: Peer, link: NewLink) -> Result<Response, Problem> {
+fn new_link(app: &App, peer: Peer, link: NewLink) -> Result<view::Page, Problem> {
     if link == NewLink::Nothing {
         return unknown(app, peer);
     }
@@ -108,7 +130,7 @@ fn new_link(app: &App, peer: Peer, link: NewLink) -> Result<Response, Problem> {
 
 /// The same page for a link that never was, that was mistyped, and that nothing waits for any more; who asks for too many
 /// of them has to wait (security: K04).
-fn unknown(app: &App, peer: Peer) -> Result<Response, Problem> {
+fn unknown(app: &App, peer: Peer) -> Result<view::Page, Problem> {
     match app.guard.unknown_link(peer.0) {
         Ok(()) => Ok(view::unknown(&Site::of(&app.state.config.load()))),
         Err(wait) => {

@@ -14,8 +14,8 @@ pub(super) async fn field(app: App, Query(fields): Query<Vec<(String, String)>>)
     let pasted = fields.iter().find(|(name, _)| name == "token").map(|(_, value)| value.as_str());
     let site = Site::of(&app.state.config.load());
     match pasted.map(token_in) {
-        None => view::paste(&site, false),
-        Some(None) => view::paste(&site, true),
+        None => view::paste(&site, false).into_response(),
+        Some(None) => view::paste(&site, true).into_response(),
         // Relative, so that it holds behind any prefix of `http.public_url`.
         Some(Some(token)) => see_other(&format!("verify/{}", token.reveal())),
     }

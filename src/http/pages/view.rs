@@ -102,24 +102,40 @@ struct Paste<'a> {
     failed: bool,
 }
 
-fn render(status: StatusCode, template: &impl Template) -> Response {
-    match template.render() {
-        Ok(page) => (status, [(CONTENT_SECURITY_POLICY, style::POLICY.clone())], Html(page)).into_response(),
-        Err(error) => {
-            let mut problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made.");
-            problem.log = Some(error.to_string());
-            problem.into_response()
+/// A page that was made.
+pub(super) struct Page {
+    status: StatusCode,
+    /// The page, or why it could not be made.
+    pub(super) html: Result<String, askama::Error>,
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        match self.html {
+            Ok(html) => {
+                (self.status, [(CONTENT_SECURITY_POLICY, style::POLICY.clone())], Html(html)).into_response()
+            }
+            Err(error) => {
+                let mut problem =
+                    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made.");
+                problem.log = Some(error.to_string());
+                problem.into_response()
+            }
         }
     }
 }
 
-fn message(site: &Site, status: StatusCode, title: &str, lines: Vec<String>, action: Action) -> Response {
+fn render(status: StatusCode, template: &impl Template) -> Page {
+    Page { status, html: template.render() }
+}
+
+fn message(site: &Site, status: StatusCode, title: &str, lines: Vec<String>, action: Action) -> Page {
     let role = if status.is_success() { "status" } else { "alert" };
     render(status, &Message { site, title, role, lines, action })
 }
 
 /// What waits, with a box each, and the two buttons.
-pub(super) fn pending(site: &Site, view: &PageView) -> Response {
+pub(super) fn pending(site: &Site, view: &PageView) -> Page {
     render(StatusCode::OK, &pending_page(site, view))
 }
 
@@ -153,7 +169,7 @@ fn projects(lines: &[Line]) -> String {
 }
 
 /// The fixed result of a redemption.
-pub(super) fn redeemed(site: &Site, result: Redeemed) -> Response {
+pub(super) fn redeemed(site: &Site, result: Redeemed) -> Page {
     let mut lines = vec![match result.handed_on {
         0 => "No mail was handed on.".to_owned(),
         1 => "Thank you. 1 mail was handed on.".to_owned(),
@@ -170,7 +186,7 @@ pub(super) fn redeemed(site: &Site, result: Redeemed) -> Response {
 }
 
 /// The fixed result of disowning.
-pub(super) fn disowned(site: &Site, result: Disowned) -> Response {
+pub(super) fn disowned(site: &Site, result: Disowned) -> Page {
     let lines = vec![
         format!("Not from you, and so deleted: {}. Nothing was handed on.", mails(result.not_mine)),
         "Your address was not registered. You are done and can close this page.".into(),
@@ -179,7 +195,7 @@ pub(super) fn disowned(site: &Site, result: Disowned) -> Response {
 }
 
 /// The link is too old.
-pub(super) fn expired(site: &Site, renewable: bool) -> Response {
+pub(super) fn expired(site: &Site, renewable: bool) -> Page {
     let (line, action) = if renewable {
         ("Your mail still waits. Ask for a new link to pass it on.", Action::NewLink)
     } else {
@@ -189,7 +205,7 @@ pub(super) fn expired(site: &Site, renewable: bool) -> Response {
 }
 
 /// There is no such link.
-pub(super) fn unknown(site: &Site) -> Response {
+pub(super) fn unknown(site: &Site) -> Page {
     let lines = vec![
         "This link is not known here. Perhaps it was cut off in your mail program, or what it was for has ended."
             .to_owned(),
@@ -199,7 +215,7 @@ pub(super) fn unknown(site: &Site) -> Response {
 }
 
 /// What came of asking for a new link.
-pub(super) fn new_link(site: &Site, link: NewLink) -> Response {
+pub(super) fn new_link(site: &Site, link: NewLink) -> Page {
     let (title, words) = match link {
         NewLink::Sent => ("A new link is on its way", "Look into your mailbox in a few minutes.".to_owned()),
         NewLink::Delayed(at) => (
@@ -224,7 +240,7 @@ pub(super) fn new_link(site: &Site, link: NewLink) -> Response {
 }
 
 /// The field for a link; `failed` when there was none in what was pasted.
-pub(super) fn paste(site: &Site, failed: bool) -> Response {
+pub(super) fn paste(site: &Site, failed: bool) -> Page {
     let status = if failed { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     render(status, &Paste { site, failed })
 }
@@ -237,7 +253,8 @@ pub(super) fn problem(site: &Site, problem: &Problem) -> Response {
         StatusCode::NOT_FOUND => "Page not found",
         _ => "That did not work",
     };
-    let mut response = message(site, problem.status, title, vec![problem.detail.clone()], Action::None);
+    let page = message(site, problem.status, title, vec![problem.detail.clone()], Action::None);
+    let mut response = page.into_response();
     problem.dress(&mut response);
     response
 }
