@@ -286,6 +286,26 @@ impl Event for ForwardEnded<'_> {
     }
 }
 
+/// `outbound.unsettled`: a try to send has ended, but the store has not kept how; the mail may go out once more.
+pub struct OutboundUnsettled<'a> {
+    /// The delivery; `None` when the try ended in a panic.
+    pub delivery: Option<String>,
+    /// Why it was not kept.
+    pub error: &'a str,
+}
+
+impl Event for OutboundUnsettled<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(
+            ops,
+            Level::ERROR,
+            "outbound.unsettled",
+            delivery = self.delivery.as_deref(),
+            error = self.error
+        );
+    }
+}
+
 /// `verification.redeemed`: somebody has used a link.
 pub struct VerificationRedeemed<'a> {
     /// Whose address is proven.
