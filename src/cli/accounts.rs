@@ -70,7 +70,9 @@ struct OneArgs {
 
 /// Add an account by hand; no verification is asked for
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  vestibule accounts add ada@example.com --kind internal --role agent --project IT --project HR")]
+#[command(
+    after_help = "Example:\n  vestibule accounts add ada@example.com --kind internal --role agent --project IT --project HR"
+)]
 struct AddArgs {
     /// Its address
     #[arg(value_name = "ADDRESS")]
@@ -93,8 +95,10 @@ struct AddArgs {
 
 /// Add the accounts of a CSV file, all of them or none
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The header is address,name,kind,role,projects (projects separated by blanks or semicolons).\n\n\
-    Example:\n  vestibule accounts import staff.csv --dry-run")]
+#[command(
+    after_help = "The header is address,name,kind,role,projects (projects separated by blanks or semicolons).\n\n\
+    Example:\n  vestibule accounts import staff.csv --dry-run"
+)]
 struct ImportArgs {
     /// The file
     #[arg(value_name = "FILE.csv")]
@@ -122,7 +126,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
         Command::List(args) => {
             let mut query = args.page.query();
             query.extend(args.kind.map(|kind| ("kind", kind.as_str().to_owned())));
-            query.extend(args.portal_only_on_approved.then(|| ("portal_only_on_approved", "true".to_owned())));
+            query
+                .extend(args.portal_only_on_approved.then(|| ("portal_only_on_approved", "true".to_owned())));
             super::list(&args.api, "/api/v1/accounts", &query, (&args.page, &COLUMNS), out)
         }
         Command::Show(args) => {
@@ -145,7 +150,12 @@ fn path(address: &EmailAddress) -> String {
 }
 
 fn said(json: bool, answer: &Value, text: &str, out: &mut dyn Write) -> CommandResult {
-    Ok(if json { writeln!(out, "{answer}")? } else { writeln!(out, "{text}")? })
+    if json {
+        writeln!(out, "{answer}")?;
+    } else {
+        writeln!(out, "{text}")?;
+    }
+    Ok(())
 }
 
 fn add(args: &AddArgs, out: &mut dyn Write) -> CommandResult {

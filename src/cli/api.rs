@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{Failure, config_file::ConfigFile};
@@ -141,21 +142,50 @@ impl Api {
 
     /// All items of a list: the first page only, or every page. The answer has the API's own shape.
     pub(crate) fn list(&self, path: &str, query: &[(&str, String)], all: bool) -> Result<Value, Failure> {
-        let mut page = self.get(path, query)?;
-        let mut items = take_items(&mut page)?;
+        let mut items = Vec::new();
+        let next = self.pages(path, query, |page| {
+            items.extend(page);
+            all
+        })?;
+        Ok(serde_json::json!({ "items": items, "next": next }))
+    }
+
+    /// The first item of a list that `is_it`.
+    pub(crate) fn find(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Result<Option<Value>, Failure> {
+        let mut found = None;
+        self.pages(path, query, |page| {
+            found = page.into_iter().find(&is_it);
+            found.is_none()
+        })?;
+        Ok(found)
+    }
+
+    /// Hands on page after page until `take` has enough or the list ends; answers where it would go on.
+    fn pages(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        mut take: impl FnMut(Vec<Value>) -> bool,
+    ) -> Result<Value, Failure> {
+        let mut cursor = Value::Null;
         for _ in 0..MAX_PAGES {
-            let Some(next) = page["next"].as_str().filter(|_| all) else { break };
             let mut query = query.to_vec();
-            query.push(("cursor", next.to_owned()));
-            page = self.get(path, &query)?;
-            let more = take_items(&mut page)?;
+            query.extend(cursor.as_str().map(|cursor| ("cursor", cursor.to_owned())));
+            let mut page = self.get(path, &query)?;
+            let items = take_items(&mut page)?;
+            cursor = page["next"].take();
             // An oldest-first list always names a place to go on: an empty page is its end.
-            if more.is_empty() {
+            let ended = items.is_empty() || cursor.is_null();
+            if !take(items) || ended {
                 break;
             }
-            items.extend(more);
         }
-        Ok(serde_json::json!({ "items": items, "next": page["next"] }))
+        Ok(cursor)
     }
 
     fn call(&self, method: &str, path: &str, body: Option<(&str, String)>) -> Result<Answer, Failure> {
@@ -167,9 +197,9 @@ impl Api {
             request = request.header("Content-Type", *content_type);
         }
         let bytes = body.map(|(_, bytes)| bytes).unwrap_or_default();
-        let request = request
-            .body(bytes)
-            .map_err(|error| Failure::invalid(format!("{}{path} is no address to ask: {error}", self.base)))?;
+        let request = request.body(bytes).map_err(|error| {
+            Failure::invalid(format!("{}{path} is no address to ask: {error}", self.base))
+        })?;
         let mut response = self.agent.run(request).map_err(|error| self.unreachable(&error))?;
         let body = response
             .body_mut()
@@ -201,12 +231,15 @@ impl Api {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&answer.body).map_err(|error| {
-            Failure::failed(format!("{}{path} did not answer with JSON ({error}): is it vestibule?", self.base))
+            Failure::failed(format!(
+                "{}{path} did not answer with JSON ({error}): is it vestibule?",
+                self.base
+            ))
         })
     }
 }
 
-fn take_items(page: &mut Value) -> Result<Vec<Value>, Failure> {
+pub(crate) fn take_items(page: &mut Value) -> Result<Vec<Value>, Failure> {
     match page["items"].take() {
         Value::Array(items) => Ok(items),
         _ => Err(Failure::failed("the answer has no list of items: is the daemon of another version?")),
@@ -217,23 +250,26 @@ fn take_items(page: &mut Value) -> Result<Vec<Value>, Failure> {
 fn problem(base: &str, answer: &Answer) -> String {
     let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let title = document["title"].as_str().unwrap_or("the daemon refused");
-    let mut line = match document["detail"].as_str() {
+    let said = match document["detail"].as_str() {
         Some(detail) if detail != title => format!("{title}: {detail}"),
         _ => title.to_owned(),
     };
-    line.push_str(&format!(" ({})", answer.status));
-    for mistake in document["errors"].as_array().into_iter().flatten() {
-        line.push_str(&format!("\n  {}", super::show::inline(mistake)));
-    }
-    match answer.status {
-        401 => line.push_str("\nThe token is not the daemon's: see http.admin_token, --token and VESTIBULE_TOKEN."),
-        403 => line.push_str("\nSet http.admin_token or http.admin_token_file; without one the API is closed."),
-        404 if document.is_null() => {
-            line.push_str(&format!("\nIs {base} the daemon's http.admin_listen? The API is served there only."));
+    let mut lines = vec![format!("{said} ({})", answer.status)];
+    lines.extend(document["errors"].as_array().into_iter().flatten().map(super::show::inline));
+    let hint = match answer.status {
+        401 => Some(
+            "The token is not the daemon's: see http.admin_token, --token and VESTIBULE_TOKEN.".to_owned(),
+        ),
+        403 => {
+            Some("Set http.admin_token or http.admin_token_file; without one the API is closed.".to_owned())
         }
-        _ => {}
-    }
-    line
+        404 if document.is_null() => {
+            Some(format!("Is {base} the daemon's http.admin_listen? The API is served there only."))
+        }
+        _ => None,
+    };
+    lines.extend(hint);
+    lines.join("\n")
 }
 
 fn with_query(path: &str, query: &[(&str, String)]) -> String {
@@ -247,17 +283,13 @@ fn with_query(path: &str, query: &[(&str, String)]) -> String {
     out
 }
 
-/// Percent-encodes all but the unreserved characters (RFC 3986 §2.3): safe in a path segment and in a query.
+/// All but the unreserved characters (RFC 3986 §2.3) and `@`.
+const RESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+/// Percent-encodes what a path segment or a query would take for its own.
 pub(crate) fn segment(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]
@@ -270,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_problem_is_one_line_and_its_usual_cause() {
-        let conflict = answer(409, r#"{"title":"Conflict","detail":"it would be dropped: domain-not-allowed"}"#);
+        let conflict =
+            answer(409, r#"{"title":"Conflict","detail":"it would be dropped: domain-not-allowed"}"#);
         assert_eq!(problem("http://x", &conflict), "Conflict: it would be dropped: domain-not-allowed (409)");
         let closed = problem("http://x", &answer(403, r#"{"title":"Forbidden"}"#));
         assert!(closed.starts_with("Forbidden (403)\n") && closed.contains("http.admin_token"), "{closed}");

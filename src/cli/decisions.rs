@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     CommandResult, Failure,
-    api::ApiArgs,
+    api::{Api, ApiArgs},
     show::{Column, column, cut_column},
 };
 use crate::{
@@ -116,16 +116,14 @@ impl Filter {
 }
 
 fn show(args: &ShowArgs, out: &mut dyn Write) -> CommandResult {
-    let query = [("mail_id", args.id.to_string()), ("order", "oldest".to_owned())];
-    let answer = args.api.client()?.list("/api/v1/decisions", &query, true)?;
-    let found: Vec<&Value> = answer["items"].as_array().into_iter().flatten().collect();
+    let found = about(&args.api.client()?, args.id)?;
     if found.is_empty() {
         return Err(Failure::failed(format!("no decision about a mail with the id {}", args.id)));
     }
     if args.api.json {
         return Ok(writeln!(out, "{}", json!({ "items": found }))?);
     }
-    for (index, decision) in found.into_iter().enumerate() {
+    for (index, decision) in found.iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
         }
@@ -134,10 +132,30 @@ fn show(args: &ShowArgs, out: &mut dyn Write) -> CommandResult {
     Ok(())
 }
 
+/// All decisions about one mail, the oldest first. The id says when the mail came, and so where to begin; what ended a hold
+/// later is found by the sender.
+fn about(api: &Api, id: MailId) -> Result<Vec<Value>, Failure> {
+    let came = id.uuid().get_timestamp().map_or((0, 0), |stamp| stamp.to_unix());
+    let came = Time::from_millis(i64::try_from(came.0).unwrap_or(0).saturating_mul(1000));
+    let wanted = id.to_string();
+    let mut query = vec![("since", came.to_string()), ("order", "oldest".to_owned())];
+    let is_it = |decision: &Value| decision["mail_id"].as_str() == Some(&wanted);
+    let Some(first) = api.find("/api/v1/decisions", &query, is_it)? else { return Ok(Vec::new()) };
+    // A mail without a usable sender was dropped at once: there is nothing later.
+    let sender = first["sender"].as_str().map(|sender| ("sender", sender.to_owned()));
+    let Some(sender) = sender else { return Ok(vec![first]) };
+    query.push(sender);
+    let mut answer = api.list("/api/v1/decisions", &query, true)?;
+    let mut found = super::api::take_items(&mut answer)?;
+    found.retain(is_it);
+    Ok(found)
+}
+
 fn reason(code: &str) -> Result<&'static str, String> {
     let known = Reason::ALL.iter().map(|reason| reason.as_str());
     known.clone().find(|known| *known == code).ok_or_else(|| {
-        let nearest = known.max_by(|a, b| strsim::jaro_winkler(a, code).total_cmp(&strsim::jaro_winkler(b, code)));
+        let nearest =
+            known.max_by(|a, b| strsim::jaro_winkler(a, code).total_cmp(&strsim::jaro_winkler(b, code)));
         format!("no such reason code; did you mean {}?", nearest.unwrap_or_default())
     })
 }
@@ -154,8 +172,10 @@ fn since(text: &str) -> Result<Time, String> {
         "d" => 86_400,
         _ => 0,
     };
-    let span = number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)).filter(|_| seconds > 0);
-    let span = span.ok_or_else(|| "give a time such as 2026-11-22T08:00:00Z, or so long ago: 30m, 24h, 7d".to_owned())?;
+    let span =
+        number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)).filter(|_| seconds > 0);
+    let span = span
+        .ok_or_else(|| "give a time such as 2026-11-22T08:00:00Z, or so long ago: 30m, 24h, 7d".to_owned())?;
     Ok(Clock::system().now().minus(std::time::Duration::from_secs(span)))
 }
 
@@ -189,7 +209,8 @@ mod tests {
             reason: Some("mail-loop"),
             since: Some(Time::from_millis(0)),
         };
-        let names: Vec<_> = filter.query().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let names: Vec<_> =
+            filter.query().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
             names,
             [

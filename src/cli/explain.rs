@@ -17,7 +17,9 @@ use crate::{config::Config, intake, ops::Clock, types::Account};
 /// Accounts come from a CSV file (header `address,name,kind,role,projects`); without one every sender is unknown. Exit code
 /// 1 when a mail would be refused or can't be read.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  vestibule explain --accounts staff.csv --rcpt it@help.example.com mail.eml")]
+#[command(
+    after_help = "Example:\n  vestibule explain --accounts staff.csv --rcpt it@help.example.com mail.eml"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigFile,

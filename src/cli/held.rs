@@ -103,7 +103,11 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
         }
         Command::Discard(args) => {
             args.api.client()?.delete(&path(args.id))?;
-            if args.api.json { Ok(writeln!(out, "null")?) } else { Ok(writeln!(out, "discarded {}", args.id)?) }
+            if args.api.json {
+                Ok(writeln!(out, "null")?)
+            } else {
+                Ok(writeln!(out, "discarded {}", args.id)?)
+            }
         }
         Command::Resend(args) => resend(args, out),
     }
@@ -117,7 +121,9 @@ fn resend(args: &ResendArgs, out: &mut dyn Write) -> CommandResult {
     }
     match answer["at"].as_str() {
         None => Ok(writeln!(out, "a new verification mail for {} is on its way", args.address)?),
-        Some(at) => Ok(writeln!(out, "a new verification mail for {} goes out at {at}: the caps", args.address)?),
+        Some(at) => {
+            Ok(writeln!(out, "a new verification mail for {} goes out at {at}: the caps", args.address)?)
+        }
     }
 }
 

@@ -48,10 +48,16 @@ fn parse(text: impl Read, now: Time) -> Result<Vec<(u64, Account)>, Vec<String>>
             }
         };
         let line = record.position().map_or(0, csv::Position::line);
-        match record.deserialize(Some(&header)).map_err(|error| vec![describe(&error)]).and_then(|row| account(row, now)) {
+        match record
+            .deserialize(Some(&header))
+            .map_err(|error| vec![describe(&error)])
+            .and_then(|row| account(row, now))
+        {
             Err(wrong) => mistakes.extend(wrong.into_iter().map(|wrong| format!("{line}: {wrong}"))),
             Ok(account) => match seen.insert(account.address.clone(), line) {
-                Some(first) => mistakes.push(format!("{line}: {} stands in line {first} already", account.address)),
+                Some(first) => {
+                    mistakes.push(format!("{line}: {} stands in line {first} already", account.address));
+                }
                 None => accounts.push((line, account)),
             },
         }
@@ -75,15 +81,24 @@ fn check_header(header: &csv::StringRecord) -> Result<(), Vec<String>> {
 
 fn account(line: Line, now: Time) -> Result<Account, Vec<String>> {
     let mut mistakes = Vec::new();
-    let address = keep(line.address.parse().map_err(|error| format!("address {:?}: {error}", line.address)), &mut mistakes);
+    let address = keep(
+        line.address.parse().map_err(|error| format!("address {:?}: {error}", line.address)),
+        &mut mistakes,
+    );
     let kind = keep(kind(&line.kind), &mut mistakes);
     let role = keep(role(&line.role), &mut mistakes);
     let projects = keep(projects(&line.projects), &mut mistakes);
     let name = Some(line.name).filter(|name| !name.is_empty());
     match (address, kind, role, projects) {
-        (Some(address), Some(kind), Some(role), Some(projects)) => {
-            Ok(Account { address, name, kind, status: AccountStatus::Active, role, projects, created_at: now })
-        }
+        (Some(address), Some(kind), Some(role), Some(projects)) => Ok(Account {
+            address,
+            name,
+            kind,
+            status: AccountStatus::Active,
+            role,
+            projects,
+            created_at: now,
+        }),
         _ => Err(mistakes),
     }
 }

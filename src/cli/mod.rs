@@ -120,7 +120,12 @@ fn list(
 
 /// Writes one thing for people, or as the API's JSON.
 fn show_one(value: &Value, json: bool, out: &mut dyn Write) -> CommandResult {
-    Ok(if json { writeln!(out, "{value}")? } else { show::record(out, value)? })
+    if json {
+        writeln!(out, "{value}")?;
+    } else {
+        show::record(out, value)?;
+    }
+    Ok(())
 }
 
 /// A runtime for the commands that speak SMTP or run the daemon.

@@ -27,7 +27,9 @@ pub(super) fn run(args: &Args) -> CommandResult {
 async fn serve(config: Config) -> CommandResult {
     let path = config.path.clone();
     let ops = Ops::new(Clock::system(), config.log.addresses, None);
-    let app = App::start(config, ops.clone()).await.map_err(|error| Failure::failed(format!("can't start: {error}")))?;
+    let app = App::start(config, ops.clone())
+        .await
+        .map_err(|error| Failure::failed(format!("can't start: {error}")))?;
     let signals = Signals::new()?;
     tokio::spawn(signals.obey(app.shutdown(), app.reload_handle(), path, ops));
     match app.run().await {
@@ -48,7 +50,8 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn new() -> Result<Self, Failure> {
-        let catch = |kind| signal(kind).map_err(|error| Failure::failed(format!("can't catch signals: {error}")));
+        let catch =
+            |kind| signal(kind).map_err(|error| Failure::failed(format!("can't catch signals: {error}")));
         Ok(Self {
             hangup: catch(SignalKind::hangup())?,
             terminate: catch(SignalKind::terminate())?,

@@ -33,7 +33,7 @@ pub(crate) fn table(out: &mut dyn Write, columns: &[Column], items: &[Value]) ->
     }
     let heads = columns.iter().map(|column| column.head.to_owned()).collect();
     let rows = items.iter().map(|item| columns.iter().map(|column| cell(column, item)).collect());
-    rows_aligned(out, std::iter::once(heads).chain(rows).collect())
+    rows_aligned(out, &std::iter::once(heads).chain(rows).collect::<Vec<_>>())
 }
 
 fn cell(column: &Column, item: &Value) -> String {
@@ -47,11 +47,11 @@ fn cell(column: &Column, item: &Value) -> String {
 }
 
 /// Writes rows with their columns aligned; no blanks at the ends of lines.
-pub(crate) fn rows_aligned(out: &mut dyn Write, rows: Vec<Vec<String>>) -> io::Result<()> {
+pub(crate) fn rows_aligned(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |index: usize| rows.iter().filter_map(|row| row.get(index)).map(|cell| width(cell)).max();
     let widths: Vec<usize> = (0..columns).map(|index| width(index).unwrap_or(0)).collect();
-    for row in &rows {
+    for row in rows {
         let mut line = String::new();
         for (cell, wide) in row.iter().zip(&widths) {
             line.push_str(cell);
@@ -115,7 +115,7 @@ fn trail(out: &mut dyn Write, checks: &[Value], indent: usize) -> io::Result<()>
         let pad = " ".repeat(indent);
         vec![pad + &inline(&check["check"]), inline(&check["input"]), inline(&check["result"])]
     };
-    rows_aligned(out, checks.iter().map(cells).collect())
+    rows_aligned(out, &checks.iter().map(cells).collect::<Vec<_>>())
 }
 
 fn is_check(value: &Value) -> bool {
@@ -153,7 +153,8 @@ pub(crate) fn inline(value: &Value) -> String {
 /// The text without anything that a terminal obeys: control characters (escape sequences), and the direction marks
 /// that make text read other than it is written.
 pub(crate) fn plain(text: &str) -> String {
-    let unseen = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let unseen =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if c.is_control() || unseen(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -171,8 +172,11 @@ mod tests {
 
     #[test]
     fn tables_align_and_fall_back_to_the_second_place() {
-        const COLUMNS: [Column; 3] =
-            [column("ID", &["/id"]), column("WHAT", &["/request", "/held"]), cut_column("SUBJECT", &["/s"], 5)];
+        const COLUMNS: [Column; 3] = [
+            column("ID", &["/id"]),
+            column("WHAT", &["/request", "/held"]),
+            cut_column("SUBJECT", &["/s"], 5),
+        ];
         let items = [
             json!({"id": "IT-1", "request": "IT-1", "held": null, "s": "short"}),
             json!({"id": "IT-10", "held": "h", "s": "longer than five"}),

@@ -3,7 +3,7 @@
 use crate::cli::replay::{
     Item,
     envelope::{Overrides, ReplayEnvelope},
-    relay::ReplayMail,
+    mail::ReplayMail,
 };
 
 macro_rules! mails {

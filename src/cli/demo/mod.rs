@@ -116,7 +116,8 @@ fn verify(site: &Site, addresses: &Addresses) -> CommandResult {
     let sender = sender.ok_or_else(|| Failure::failed("no mail was held: there is nothing to verify"))?;
     confirm(site, &sender).map_err(Failure::failed)?;
     for decision in &held {
-        let released = person::wait_for("the release", || released(&api, &sender, decision)).map_err(Failure::failed)?;
+        let released =
+            person::wait_for("the release", || released(&api, &sender, decision)).map_err(Failure::failed)?;
         say(&format!("released {}", inline(&released["request"])))?;
     }
     look_around(site, addresses)
@@ -126,8 +127,11 @@ fn confirm(site: &Site, sender: &str) -> Result<(), String> {
     let outbound = site.path("outbound");
     let public_url = &site.config.http.public_url;
     let link = person::wait_for("the verification mail", || person::mailed_link(&outbound, public_url))?;
-    say(&format!("\n{sender} opens the verification mail in {} and follows its link:\n  {link}", outbound.display()))
-        .map_err(|error| error.to_string())?;
+    say(&format!(
+        "\n{sender} opens the verification mail in {} and follows its link:\n  {link}",
+        outbound.display()
+    ))
+    .map_err(|error| error.to_string())?;
     person::confirm(&link)
 }
 
@@ -152,7 +156,7 @@ fn table(decisions: &[Value]) -> io::Result<()> {
             inline(&decision["request"]),
         ]);
     }
-    rows_aligned(&mut io::stdout().lock(), rows)
+    rows_aligned(&mut io::stdout().lock(), &rows)
 }
 
 fn subject(message_id: &str) -> String {

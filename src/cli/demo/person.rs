@@ -12,7 +12,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 const MAX_PAGE: u64 = 1024 * 1024;
 
 /// Looks until there is something to see, at most [`PATIENCE`] long. An error of the last look is the reason.
-pub(super) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>, String>) -> Result<T, String> {
+pub(super) fn wait_for<T>(
+    what: &str,
+    mut look: impl FnMut() -> Result<Option<T>, String>,
+) -> Result<T, String> {
     let begun = std::time::Instant::now();
     loop {
         let seen = look();
@@ -45,7 +48,8 @@ fn mails_in(folder: &Path) -> io::Result<Vec<std::path::PathBuf>> {
 
 /// Opens the page behind the link and presses its first button: all that it lists is hers.
 pub(super) fn confirm(link: &str) -> Result<(), String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None).build().into();
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None).build().into();
     let mut page = agent.get(link).call().map_err(|error| format!("GET {link}: {error}"))?;
     let page = page.body_mut().with_config().limit(MAX_PAGE).read_to_string();
     let page = page.map_err(|error| format!("GET {link}: {error}"))?;

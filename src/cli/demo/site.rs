@@ -82,12 +82,15 @@ fn check_ours(dir: &Path) -> Result<(), Failure> {
 
 fn lock(dir: &Path) -> Result<File, Failure> {
     let path = dir.join(LOCK);
-    let file = File::create(&path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    let file =
+        File::create(&path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let dir = dir.display();
-            Err(Failure::failed(format!("a demo is running in {dir} already; stop it, or name another --dir")))
+            Err(Failure::failed(format!(
+                "a demo is running in {dir} already; stop it, or name another --dir"
+            )))
         }
         Err(TryLockError::Error(error)) => Err(Failure::failed(format!("{}: {error}", path.display()))),
     }
@@ -101,7 +104,9 @@ fn remove(path: &Path) -> io::Result<()> {
 fn text(token: &str) -> io::Result<String> {
     // Both at once, so that they are not given the same free port.
     let (smtp, http) = (reserve(SMTP_PORT)?, reserve(HTTP_PORT)?);
-    let fill = |name: &str, socket: &TcpListener| Ok::<_, io::Error>((name.to_owned(), socket.local_addr()?.to_string()));
+    let fill = |name: &str, socket: &TcpListener| {
+        Ok::<_, io::Error>((name.to_owned(), socket.local_addr()?.to_string()))
+    };
     let mut text = TEMPLATE.replace("{token}", token);
     for (name, address) in [fill("{smtp}", &smtp)?, fill("{http}", &http)?] {
         text = text.replace(&name, &address);

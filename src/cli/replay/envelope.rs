@@ -41,7 +41,8 @@ fn sender(fields: &Fields) -> Result<Option<EmailAddress>, String> {
         return Ok(addresses(path).into_iter().next());
     }
     let from = fields.first("from").and_then(|from| addresses(from).into_iter().next());
-    from.map(Some).ok_or_else(|| "neither Return-Path nor From has an address; name one with --mail-from".to_owned())
+    from.map(Some)
+        .ok_or_else(|| "neither Return-Path nor From has an address; name one with --mail-from".to_owned())
 }
 
 /// What a relay noted as the recipient it delivered to, else the To addresses.

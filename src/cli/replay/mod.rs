@@ -1,6 +1,7 @@
 //! `vestibule replay`: relays mails that are files to an SMTP server, unchanged.
 
 pub mod envelope;
+pub mod mail;
 pub mod relay;
 pub mod source;
 pub mod summary;
@@ -19,7 +20,8 @@ use tokio::sync::mpsc;
 
 use self::{
     envelope::{Overrides, ReplayEnvelope},
-    relay::{Relay, RelayError, ReplayMail},
+    mail::ReplayMail,
+    relay::{Relay, RelayError},
     source::Source,
     summary::{ReplayResult, Summary},
 };
@@ -32,7 +34,9 @@ use crate::types::EmailAddress;
 /// From; X-Original-To, Delivered-To or To. A file whose lines end in LF is sent with CRLF; a mail with a stray CR, LF or
 /// NUL can't be sent unchanged and fails. Exit code 1 when any mail was refused or failed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  vestibule replay --to 127.0.0.1:2525 --rcpt it@help.example.com mail.eml archive.mbox")]
+#[command(
+    after_help = "Example:\n  vestibule replay --to 127.0.0.1:2525 --rcpt it@help.example.com mail.eml archive.mbox"
+)]
 pub struct Args {
     /// The SMTP server
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2525", value_parser = host_port)]
@@ -61,13 +65,19 @@ struct ReversePath(Option<EmailAddress>);
 fn reverse_path(text: &str) -> Result<ReversePath, String> {
     match text {
         "" | "<>" => Ok(ReversePath(None)),
-        address => address.parse().map(|address| ReversePath(Some(address))).map_err(|error| format!("{error}")),
+        address => {
+            address.parse().map(|address| ReversePath(Some(address))).map_err(|error| format!("{error}"))
+        }
     }
 }
 
 fn host_port(text: &str) -> Result<String, String> {
-    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
-    port.map(|_| text.to_owned()).ok_or_else(|| "give HOST:PORT, such as 127.0.0.1:2525 or [::1]:2525".to_owned())
+    let port = text
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.is_empty())
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    port.map(|_| text.to_owned())
+        .ok_or_else(|| "give HOST:PORT, such as 127.0.0.1:2525 or [::1]:2525".to_owned())
 }
 
 /// A mail of the queue.
@@ -100,10 +110,8 @@ impl Item {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
-    let overrides = Arc::new(Overrides {
-        from: args.mail_from.clone().map(|path| path.0),
-        to: args.rcpt.clone(),
-    });
+    let overrides =
+        Arc::new(Overrides { from: args.mail_from.clone().map(|path| path.0), to: args.rcpt.clone() });
     let mut items = Vec::new();
     for path in &args.paths {
         let found = source::find(path).map_err(Failure::invalid)?;

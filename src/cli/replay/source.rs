@@ -127,8 +127,8 @@ fn push(found: &mut Vec<Source>, path: &Path, range: Range<u64>) {
 fn unquoted(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let quotes = line.iter().take_while(|byte| **byte == b'>').count();
-        let quoted = quotes > 0 && line[quotes..].starts_with(b"From ");
+        let marks = line.iter().take_while(|byte| **byte == b'>').count();
+        let quoted = marks > 0 && line[marks..].starts_with(b"From ");
         out.extend_from_slice(&line[usize::from(quoted)..]);
     }
     out
@@ -163,7 +163,8 @@ mod tests {
     fn the_empty_line_before_a_separator_and_at_the_end_is_not_the_mails() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.mbox");
-        fs::write(&path, "From a\r\nSubject: 1\r\n\r\none\r\n\r\nFrom b\r\nSubject: 2\r\n\r\ntwo\r\n\r\n").unwrap();
+        fs::write(&path, "From a\r\nSubject: 1\r\n\r\none\r\n\r\nFrom b\r\nSubject: 2\r\n\r\ntwo\r\n\r\n")
+            .unwrap();
         assert_eq!(texts(&path), ["Subject: 1\r\n\r\none\r\n", "Subject: 2\r\n\r\ntwo\r\n"]);
     }
 

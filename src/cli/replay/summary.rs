@@ -130,7 +130,11 @@ mod tests {
         let address: crate::types::EmailAddress = "no@h.example".parse().unwrap();
         let refused_recipients =
             refused.into_iter().map(|answer| RefusedRecipient { address: address.clone(), answer }).collect();
-        ReplayResult { mail: "m".into(), delivered: Some(Delivered { answer, refused_recipients }), error: None }
+        ReplayResult {
+            mail: "m".into(),
+            delivered: Some(Delivered { answer, refused_recipients }),
+            error: None,
+        }
     }
 
     #[test]

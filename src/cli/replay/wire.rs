@@ -84,11 +84,7 @@ impl SharedWriter {
 }
 
 impl AsyncWrite for SharedWriter {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.with(|writer| writer.poll_write(context, bytes))
     }
 
