@@ -28,6 +28,9 @@ pub struct Content {
     pub participants: Vec<EmailAddress>,
     /// The addresses of Reply-To: a hint for whoever answers, never an identity.
     pub reply_to: Vec<EmailAddress>,
+    /// The reverse-path that an earlier server wrote into a Return-Path field, empty for `<>`: for `explain`, which has no
+    /// envelope. Mail that comes in has its own.
+    pub return_path: Option<String>,
 }
 
 /// One attachment.
@@ -47,6 +50,9 @@ pub fn content(raw: &[u8]) -> Content {
     let mut content = Content {
         participants: addresses(&block, &["to", "cc"]),
         reply_to: addresses(&block, &["reply-to"]),
+        return_path: block.first("return-path").map(|field| {
+            field.unfolded().trim().trim_start_matches('<').trim_end_matches('>').to_owned()
+        }),
         ..Content::default()
     };
     let Ok(parsed) = parse::parse(raw) else {

@@ -6,6 +6,7 @@ mod books; // counters, log lines and rows agree
 mod cli; // the built binary's commands
 mod config; // fixtures/config: every mistake with its message
 mod crash; // kill -9 of the built binary under load and during release
+mod daemon; // not a test: a whole daemon in this process, for the others
 mod decisions; // fixtures/access: the golden table
 mod dialogues; // fixtures/dialogues: SMTP sessions as data
 mod listener; // sockets: caps, deadlines, budgets
