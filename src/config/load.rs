@@ -7,6 +7,7 @@ use toml::{Spanned, de::DeTable};
 use super::{
     checks, effective,
     errors::{ConfigErrors, Mistake},
+    inboxes,
     model::Config,
     reader::Reader,
     sections::{self, ReadFile},
@@ -85,25 +86,11 @@ fn read<'d>(
     let projects = sections::projects(r);
     let log = sections::log(r);
 
-    let only_smtp = smtp.as_ref().map(|(smtp, _)| smtp);
-    if let Some(smtp) = only_smtp {
-        checks::smtp(r, smtp, authentication.as_ref().map(|authentication| authentication.mode));
+    checks::site(r);
+    for project in &projects {
+        checks::permission(r, project);
     }
-    if let Some(http) = &http {
-        checks::sockets(r, http, only_smtp);
-    }
-    if let (Some(mail), Some(smtp)) = (&mail, only_smtp) {
-        checks::relay(r, mail, smtp);
-    }
-    if let Some(access) = &access {
-        checks::portal(r, access);
-        for project in &projects {
-            checks::permission(r, project, access.portal.account_creation);
-        }
-    }
-    let routes = checks::empty_routes(hostname.as_ref(), smtp.as_ref())?;
-    let (projects, routes) = checks::projects(r, projects, routes);
-    checks::loops(r, &routes, mail.as_ref().map(|mail| &mail.from.address), only_smtp);
+    let (projects, routes) = inboxes::projects(r, projects)?;
 
     Some(Config {
         path: path.to_owned(),
@@ -148,6 +135,29 @@ mod tests {
             .iter()
             .flat_map(|section| section.keys.iter().map(|key| format!("{}.{}", section.name, key.name)));
         assert_eq!(reader.asked, known.collect::<BTreeSet<String>>());
+    }
+
+    #[test]
+    fn every_key_of_a_later_issue_is_refused_when_set() {
+        let text = include_str!("../../fixtures/config/bad-later.toml");
+        let errors = parse(text, Path::new("x.toml"), &|_| Err(io::Error::other("none"))).unwrap_err();
+        let refused = errors.mistakes().iter().map(|mistake| mistake.key.clone());
+        let later = SECTIONS.iter().flat_map(|section| {
+            let keys = section.keys.iter().filter(|key| key.later);
+            keys.map(|key| format!("{}.{}", section.name, key.name))
+        });
+        assert_eq!(refused.collect::<BTreeSet<String>>(), later.collect());
+    }
+
+    #[test]
+    fn byte_order_marks_and_crlf_are_taken() {
+        let none = |_: &Path| Err(io::Error::other("none"));
+        let plain = parse(&example(), Path::new("x.toml"), &none).unwrap();
+        let windows = format!("\u{feff}{}", example().replace('\n', "\r\n"));
+        assert_eq!(parse(&windows, Path::new("x.toml"), &none).unwrap().version, plain.version);
+        let errors = parse(&windows.replace("smtp://", "smpt://"), Path::new("x.toml"), &none).unwrap_err();
+        let line = windows.lines().position(|line| line.starts_with("relay")).unwrap() + 1;
+        assert!(errors.to_string().starts_with(&format!("x.toml:{line}:9: mail.relay")), "{errors}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod checks;
 mod effective;
 mod errors;
 mod example;
+mod inboxes;
 mod keys;
 mod load;
 mod model;

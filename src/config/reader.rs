@@ -188,6 +188,50 @@ impl<'d> Reader<'d> {
         (self.mistakes.len() == before).then_some(values)
     }
 
+    /// The value of a key of the site, for checks; `None` where it is unset or wrong. Writes nothing down.
+    pub(super) fn peek<T>(
+        &self,
+        table: &str,
+        name: &str,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        let scope = self.scope(keys::section(table)?);
+        match scope.written(name) {
+            Some(value) => read(value.get_ref()).ok(),
+            None => read(&default_of(scope.section, name)?).ok(),
+        }
+    }
+
+    /// The right entries of a list of the site, for checks. Writes nothing down.
+    pub(super) fn peek_list<T>(
+        &self,
+        table: &str,
+        name: &str,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Wrong>,
+    ) -> Vec<Placed<T>> {
+        let Some(scope) = keys::section(table).map(|section| self.scope(section)) else { return Vec::new() };
+        let written = scope.written(name);
+        let default = if written.is_some() { None } else { default_of(scope.section, name) };
+        let list = written.map(Spanned::get_ref).or(default.as_ref()).and_then(DeValue::as_array);
+        let entries = list.into_iter().flat_map(|list| list.iter());
+        let placed = |entry: &Spanned<DeValue<'_>>| {
+            let place = written.map(|_| entry.span());
+            read(entry.get_ref()).ok().map(|value| Placed { value, place })
+        };
+        entries.filter_map(placed).collect()
+    }
+
+    /// Whether a list of the site is written and empty.
+    pub(super) fn is_empty_list(&self, table: &str, name: &str) -> bool {
+        let written = keys::section(table).and_then(|section| self.scope(section).written(name));
+        written.and_then(|value| value.get_ref().as_array()).is_some_and(|list| list.is_empty())
+    }
+
+    /// Where `projects` is written, whatever it is.
+    pub(super) fn projects_place(&self) -> Option<Range<usize>> {
+        self.root.get(keys::PROJECTS).map(Spanned::span)
+    }
+
     fn wrong_entry(&mut self, path: &str, place: Option<Range<usize>>, wrong: Wrong, before: usize) {
         match self.mistakes.len() - before {
             0..MAX_WRONG_ENTRIES => self.mistake_at(path.to_owned(), place, wrong),

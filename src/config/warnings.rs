@@ -2,7 +2,7 @@
 
 use super::model::{Config, Relay, RelaySecurity};
 use crate::{
-    access::{AccountCreation, DomainList, ProjectAccess},
+    access::{AccountCreation, DomainEntry, DomainList, ProjectAccess},
     authn::AuthenticationMode,
     types::Domain,
 };
@@ -216,19 +216,24 @@ fn lists(config: &Config, out: &mut Vec<String>) {
     let both: Vec<String> = common(approved, allowed);
     if !both.is_empty() {
         out.push(format!(
-            "access.external.allowed_domains and access.internal.approved_domains both hold {}; the approved list takes \
+            "access.external.allowed_domains and access.internal.approved_domains both cover {}; the approved list takes \
              precedence while use_approved_domains is on",
             named(&both)
         ));
     }
 }
 
-/// What stands on both lists, in alphabetical order.
+/// The entries of either list that the other list covers, in alphabetical order.
 fn common(a: &DomainList, b: &DomainList) -> Vec<String> {
-    let (small, large) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    let mut both: Vec<String> =
-        small.entries().filter(|entry| large.has_entry(entry)).map(|entry| entry.to_string()).collect();
+    let covered = |entry: &DomainEntry, list: &DomainList| match entry {
+        DomainEntry::Exactly(domain) => list.contains(domain),
+        DomainEntry::Below(_) => list.has_entry(entry),
+    };
+    let of_a = a.entries().filter(|entry| covered(entry, b));
+    let of_b = b.entries().filter(|entry| covered(entry, a));
+    let mut both: Vec<String> = of_a.chain(of_b).map(|entry| entry.to_string()).collect();
     both.sort_unstable();
+    both.dedup();
     both
 }
 
@@ -245,5 +250,38 @@ fn projects(config: &Config, out: &mut Vec<String>) {
              all others is dropped"
                 .to_owned(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_both_lists_cover_is_found() {
+        let list =
+            |entries: &[&str]| entries.iter().map(|entry| entry.parse::<DomainEntry>().unwrap()).collect();
+        let approved: DomainList = list(&["a.example", "*.b.example", "*.c.example"]);
+        let allowed: DomainList =
+            list(&["A.example", "x.b.example", "*.c.example", "b.example", "d.example"]);
+        let expected = ["*.c.example", "a.example", "x.b.example"];
+        assert_eq!(common(&approved, &allowed), expected);
+        assert_eq!(common(&allowed, &approved), expected);
+        assert!(common(&approved, &DomainList::default()).is_empty());
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<String> = (0..7).map(|n| n.to_string()).collect();
+        assert_eq!(named(&names), "0, 1, 2, 3, 4 and 2 more");
+        assert_eq!(named(&names[..2]), "0, 1");
+    }
+
+    #[test]
+    fn public_domains_are_domains_and_sorted() {
+        assert!(PUBLIC_DOMAINS.is_sorted());
+        for name in PUBLIC_DOMAINS {
+            assert_eq!(name.parse::<Domain>().unwrap().as_str(), *name);
+        }
     }
 }

@@ -189,8 +189,8 @@ impl Store for FakeOutbox {
             row.claims += 1;
             leases.push(Lease { queue, job: row.job.clone(), fence: row.claims });
         }
-        let leased = state.jobs.values().filter(|row| row.leased_until.is_some()).count();
-        state.most_leases = state.most_leases.max(leased);
+        let at_once = state.jobs.values().filter(|row| row.leased_until.is_some()).count();
+        state.most_leases = state.most_leases.max(at_once);
         let fences = leases.iter().map(|lease| lease.fence - u64::from(lease.job.attempts));
         state.most_claims = fences.fold(state.most_claims, u64::max);
         Ok(leases)

@@ -63,8 +63,7 @@ fn good_files_have_their_warnings() {
     assert!(good.len() >= 6, "only {} good fixtures", good.len());
     for path in good {
         let config = parse_fixture(&path).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
-        let warnings: String = config.warnings.iter().map(|warning| format!("{warning}\n")).collect();
-        golden(&path.with_extension("expected-warnings"), &warnings);
+        golden(&path.with_extension("expected-warnings"), &(config.warnings.join("\n") + "\n"));
     }
 }
 
