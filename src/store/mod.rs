@@ -1,8 +1,15 @@
 //! The store: one trait that applies typed plans. It knows no rule; every rule is written once, in the planners of
 //! `intake` and `verify`, whatever the engine.
 
+pub mod embedded;
+mod journal;
+mod leases;
+mod machine;
 mod plan;
+mod query;
+mod rows;
 mod view;
+mod wakes;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +18,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+pub use journal::{Disk, RealDisk};
 pub use plan::{
     BodyRef, Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
     Lane, LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend,
@@ -30,6 +38,9 @@ pub enum StoreError {
     /// What was read is damaged: its checksum does not match. The text names file and offset.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// The caller's cursor is none of ours.
+    #[error("{0:?} is no cursor of this list")]
+    BadCursor(String),
 }
 
 /// A plan was not applied; nothing of it is there.
@@ -51,6 +62,12 @@ pub enum CommitError {
     /// It could not be made durable: nothing was promised, and the caller must not promise anything.
     #[error("the store takes no writes: {0}")]
     Unavailable(String),
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
 }
 
 /// One engine that keeps everything. Object-safe: the daemon holds an `Arc<dyn Store>`.

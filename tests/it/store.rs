@@ -1,1 +1,1 @@
-//! (being built)
+//! Conformance of the store's engines.
