@@ -88,6 +88,32 @@ impl<'a> Parsed<'a> {
     }
 }
 
+/// What the parser holds of a mail, messages inside it included.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    pub parts: usize,
+    pub fields: usize,
+    pub multiparts: usize,
+}
+
+#[cfg(test)]
+impl Parsed<'_> {
+    pub(super) fn census(&self) -> Census {
+        let mut seen = Census::default();
+        let mut messages: Vec<&Message<'_>> = self.message.iter().collect();
+        while let Some(message) = messages.pop() {
+            for part in &message.parts {
+                seen.parts += 1;
+                seen.fields += part.headers.len();
+                seen.multiparts += usize::from(matches!(part.body, mail_parser::PartType::Multipart(_)));
+                messages.extend(part.message());
+            }
+        }
+        seen
+    }
+}
+
 /// One leaf of a mail.
 pub(super) struct Part<'a> {
     raw: &'a [u8],
