@@ -1,10 +1,12 @@
 //! The store: one trait that applies typed plans. It knows no rule; every rule is written once, in the planners of
 //! `intake` and `verify`, whatever the engine.
 
+mod audit;
 pub mod embedded;
 mod journal;
 mod leases;
 mod machine;
+pub mod memory;
 mod plan;
 mod query;
 mod rows;

@@ -231,6 +231,14 @@ impl Embedded {
         tokio::task::spawn_blocking(reading).await.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
+    /// Reads every record of the journal; tells where one is damaged.
+    async fn check_journal(&self) -> Result<Vec<String>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let check = move || journal::damage(&shared.layout.journal());
+        let checked = tokio::task::spawn_blocking(check).await.map_err(std::io::Error::other);
+        checked.and_then(|checked| checked).map_err(|error| StoreError::Unavailable(format!("journal: {error}")))
+    }
+
     fn view(&self) -> Result<View<'_>, StoreError> {
         self.check_open()?;
         Ok(View { rows: &self.shared.rows, records: &self.shared.reader })
@@ -416,7 +424,9 @@ impl Store for Embedded {
     }
 
     async fn audit(&self) -> Result<Vec<String>, StoreError> {
-        todo!("audit")
+        let mut problems = self.list(|view| super::audit::audit(view.rows)).await?;
+        problems.extend(self.check_journal().await?);
+        Ok(problems)
     }
 
     async fn close(&self) {

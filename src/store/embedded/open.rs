@@ -74,6 +74,14 @@ pub struct OpenReport {
     pub damage: Vec<String>,
 }
 
+impl OpenReport {
+    /// What an operator should know, a line each; empty after a clean stop.
+    pub fn findings(&self) -> Vec<String> {
+        let rebuilt = self.rebuilt.iter().map(|reason| format!("the index was made anew from the journal: {reason}"));
+        rebuilt.chain(self.damage.iter().cloned()).collect()
+    }
+}
+
 /// The index, level with the journal.
 pub(super) struct Opened {
     pub(super) index: Index,

@@ -15,5 +15,5 @@ pub(super) use append::{Append, Appender, Place};
 pub(super) use big::{BigBodies, BigBody};
 pub use disk::{Disk, RealDisk};
 pub(super) use read::Reader;
-pub(super) use scan::{Found, Scan};
+pub(super) use scan::{Found, Scan, damage};
 pub(super) use segment::{Segment, list};

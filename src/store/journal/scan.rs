@@ -155,6 +155,33 @@ impl Scan {
     }
 }
 
+/// Reads all segments but what is being written at the end of the last, and names what is no record.
+pub(in crate::store) fn damage(dir: &Path) -> io::Result<Vec<String>> {
+    let (segments, mut damage) = (segment::list(dir)?, Vec::new());
+    for number in &segments {
+        let mut scan = match Scan::open(dir, *number, None)? {
+            Ok(scan) => scan,
+            Err(what) => {
+                damage.push(format!("segment {number}: {what}"));
+                continue;
+            }
+        };
+        while let Some(found) = scan.next()? {
+            match found {
+                Found::Record { .. } => {}
+                Found::Damage { at, what, .. } => {
+                    damage.push(format!("segment {number}, offset {}: {what}", at.offset));
+                }
+                Found::Tail { .. } if segments.last() == Some(number) => {}
+                Found::Tail { at, len } => {
+                    damage.push(format!("segment {number}, offset {}: the last {len} bytes are no record", at.offset));
+                }
+            }
+        }
+    }
+    Ok(damage)
+}
+
 fn batch(header: record::Header) -> u64 {
     header.seq.saturating_sub(u64::from(header.place))
 }
