@@ -206,9 +206,14 @@ impl<'a> Run<'a> {
             let refused = refusal.as_ref().map(|refusal| refusal.reply.code());
             let before = self.replies.len();
             self.collect();
-            let codes: Vec<u16> = self.replies[before..].iter().map(|line| line[..3].parse().unwrap()).collect();
+            let codes: Vec<u16> =
+                self.replies[before..].iter().map(|line| line[..3].parse().unwrap()).collect();
             let refusals: Vec<u16> = codes.into_iter().filter(|code| *code >= 400).collect();
-            assert_eq!(refusals, refused.into_iter().collect::<Vec<u16>>(), "every refusal is reported, no other");
+            assert_eq!(
+                refusals,
+                refused.into_iter().collect::<Vec<u16>>(),
+                "every refusal is reported, no other"
+            );
             told = match step.action {
                 Action::Continue => None,
                 Action::Read => break,
@@ -287,12 +292,17 @@ fn run_as_written<'a>(dialogue: &'a Dialogue, name: &str) -> Run<'a> {
     for next in &dialogue.moves {
         match next {
             Move::Expect(pattern) => {
-                let line = run.replies.get(seen).unwrap_or_else(|| panic!("{name}: no reply for S: {pattern}"));
+                let line =
+                    run.replies.get(seen).unwrap_or_else(|| panic!("{name}: no reply for S: {pattern}"));
                 assert!(matches(pattern, line), "{name}: wanted {pattern:?}, got {line:?}");
                 seen += 1;
             }
             other => {
-                assert_eq!(run.replies.get(seen), None, "{name}: a reply that is not expected before {other:?}");
+                assert_eq!(
+                    run.replies.get(seen),
+                    None,
+                    "{name}: a reply that is not expected before {other:?}"
+                );
                 match other {
                     Move::Send(bytes) => run.send(bytes),
                     Move::Event(input) => run.tell(Some(*input)),
@@ -340,7 +350,9 @@ fn check(name: &str, dialogue: &Dialogue) {
         mails.iter().map(|(envelope, bytes)| (envelope.clone(), bytes.escape_ascii().to_string())).collect()
     };
     assert_eq!(shown(&written.mails), shown(&dialogue.mails), "{name}: mails");
-    for (way, sizes) in [("whole", &[usize::MAX][..]), ("bytes", &[1]), ("odd", &[3, 1, 7, 2, 61, 5]), ("big", &[1500])] {
+    for (way, sizes) in
+        [("whole", &[usize::MAX][..]), ("bytes", &[1]), ("odd", &[3, 1, 7, 2, 61, 5]), ("big", &[1500])]
+    {
         let run = run_in_pieces(dialogue, sizes);
         assert_eq!(run.replies, written.replies, "{name}: replies, fed in pieces: {way}");
         assert_eq!(run.ended, written.ended, "{name}: fed in pieces: {way}");

@@ -6,8 +6,8 @@ use vestibule::{
     access::{ProjectAccess, SiteAccess},
     authn::AuthenticationMode,
     config::{
-        AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat, MailConfig,
-        Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
+        AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
+        MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
     },
     smtp::RouteTable,
     types::ProjectKey,
@@ -49,11 +49,7 @@ pub fn config() -> Config {
         access: Arc::new(SiteAccess { max_held_per_address: 50, ..SiteAccess::default() }),
         projects: INBOXES.iter().map(|(key, address)| project(key, address)).collect(),
         routes: Arc::new(routes()),
-        log: LogConfig {
-            format: LogFormat::Json,
-            level: "info".to_owned(),
-            addresses: LogAddresses::Full,
-        },
+        log: LogConfig { format: LogFormat::Json, level: "info".to_owned(), addresses: LogAddresses::Full },
         warnings: Vec::new(),
         version: "0123456789abcdef".to_owned(),
     }
