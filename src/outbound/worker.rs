@@ -254,7 +254,7 @@ impl Try {
         let reverse_path = parse_reverse_path(reverse_path)?;
         let bytes = self.parts.store.raw(&body).await.map_err(|error| match error {
             StoreError::Unavailable(text) => SendError::Transient(words(&text)),
-            StoreError::Damaged(text) => permanent(&text),
+            StoreError::Damaged(text) | StoreError::BadCursor(text) => permanent(&text),
         })?;
         Ok(Outgoing { id: delivery.id, to: delivery.to.clone(), reverse_path, bytes })
     }

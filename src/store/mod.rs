@@ -30,6 +30,9 @@ pub enum StoreError {
     /// What was read is damaged: its checksum does not match. The text names file and offset.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// The caller's cursor is none of ours.
+    #[error("{0:?} is no cursor of this list")]
+    BadCursor(String),
 }
 
 /// A plan was not applied; nothing of it is there.
