@@ -116,7 +116,10 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        Self::unavailable(error.to_string())
+        match error {
+            StoreError::BadCursor(_) => Self::parameter("cursor", "none of this list; take it from \"next\""),
+            StoreError::Unavailable(_) | StoreError::Damaged(_) => Self::unavailable(error.to_string()),
+        }
     }
 }
 
