@@ -261,8 +261,8 @@ async fn open(config: &Config, ops: &Ops) -> Result<(Arc<dyn Store>, TokenSeal),
         Ok::<_, StartError>((store, report, seal))
     });
     let (store, report, seal) = opening.await.map_err(|_| StartError::Stopping)??;
-    for finding in report.findings() {
-        StoreFailed { error: &finding, fatal: false }.emit(ops);
+    for finding in report.rebuilt.iter().chain(&report.damage) {
+        StoreFailed { error: finding, fatal: false }.emit(ops);
     }
     Ok((Arc::new(store), seal))
 }

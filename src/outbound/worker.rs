@@ -255,6 +255,7 @@ impl Try {
         let bytes = self.parts.store.raw(&body).await.map_err(|error| match error {
             StoreError::Unavailable(text) => SendError::Transient(words(&text)),
             StoreError::Damaged(text) => permanent(&text),
+            error @ StoreError::BadCursor(_) => permanent(&error.to_string()),
         })?;
         Ok(Outgoing { id: delivery.id, to: delivery.to.clone(), reverse_path, bytes })
     }
