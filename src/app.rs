@@ -226,7 +226,10 @@ impl Reload {
             ("http.listen", old.http.listen != config.http.listen),
             ("http.admin_listen", old.http.admin_listen != config.http.admin_listen),
             ("store.path", old.store.path != config.store.path),
-            ("log.format or log.level", (old.log.format, &old.log.level) != (config.log.format, &config.log.level)),
+            (
+                "log.format or log.level",
+                (old.log.format, &old.log.level) != (config.log.format, &config.log.level),
+            ),
         ];
         for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
             let warning = format!("{key} has changed; it takes effect at the next start");
