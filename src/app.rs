@@ -20,8 +20,8 @@ use crate::{
     intake::{self, Intake},
     listener::{self, Gate},
     ops::{
-        self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreDamaged, StoreFailed,
-        StoreOpened,
+        self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreDamaged,
+        StoreFailed, StoreOpened,
     },
     outbound,
     store::{Store, embedded},
@@ -227,7 +227,10 @@ impl Reload {
             ("http.listen", old.http.listen != config.http.listen),
             ("http.admin_listen", old.http.admin_listen != config.http.admin_listen),
             ("store.path", old.store.path != config.store.path),
-            ("log.format or log.level", (old.log.format, &old.log.level) != (config.log.format, &config.log.level)),
+            (
+                "log.format or log.level",
+                (old.log.format, &old.log.level) != (config.log.format, &config.log.level),
+            ),
         ];
         for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
             let warning = format!("{key} has changed; it takes effect at the next start");

@@ -8,8 +8,8 @@ use std::{
 use super::{
     Job, JobKind, Order, Queue, StoreError,
     rows::{
-        DecisionIndex, HeldIndex, JobIndex, RequestIndex, Row, Rows, SeenRow, SenderRow,
-        VerificationRow, decode, key,
+        DecisionIndex, HeldIndex, JobIndex, RequestIndex, Row, Rows, SeenRow, SenderRow, VerificationRow,
+        decode, key,
     },
 };
 use crate::types::{HeldId, VerificationId};
@@ -24,7 +24,8 @@ struct Books {
 
 /// Lists what does not hold.
 pub(super) fn audit(rows: &dyn Rows) -> Result<Vec<String>, StoreError> {
-    let mut books = Books { senders: Vec::new(), held: HashMap::new(), jobs: Vec::new(), problems: Vec::new() };
+    let mut books =
+        Books { senders: Vec::new(), held: HashMap::new(), jobs: Vec::new(), problems: Vec::new() };
     books.read(rows)?;
     books.check_held(rows)?;
     books.check_releases();
@@ -76,8 +77,11 @@ impl Books {
                 listed.entry(*id).or_default().push(address.clone());
             }
         }
-        let expiring: HashSet<HeldId> =
-            self.jobs.iter().filter_map(|(_, job)| if let JobKind::Expire(id) = job.kind { Some(id) } else { None }).collect();
+        let expiring: HashSet<HeldId> = self
+            .jobs
+            .iter()
+            .filter_map(|(_, job)| if let JobKind::Expire(id) = job.kind { Some(id) } else { None })
+            .collect();
         let mut problems = Vec::new();
         for (id, (seq, held)) in &self.held {
             let by = listed.remove(id).unwrap_or_default();
@@ -93,7 +97,10 @@ impl Books {
         }
         problems.extend(listed.into_iter().map(|(id, by)| format!("{by:?} list {id}, which does not wait")));
         problems.extend(
-            expiring.iter().filter(|id| !self.held.contains_key(id)).map(|id| format!("a job expires {id}, which does not wait")),
+            expiring
+                .iter()
+                .filter(|id| !self.held.contains_key(id))
+                .map(|id| format!("a job expires {id}, which does not wait")),
         );
         self.problems.extend(problems);
         let mut ids = 0;
@@ -165,7 +172,8 @@ impl Books {
             }
             Ok(())
         })?;
-        problems.extend(pending.into_iter().map(|(id, of)| format!("{of} waits for {id}, which is not there")));
+        problems
+            .extend(pending.into_iter().map(|(id, of)| format!("{of} waits for {id}, which is not there")));
         self.problems.extend(problems);
         Ok(())
     }
@@ -198,7 +206,10 @@ impl Books {
             let (project, number) = (key::project_of(place), key::number(place).unwrap_or(0));
             let (before, seq) = last.insert(project.clone(), (number, row.seq)).unwrap_or_default();
             if number != before + 1 || row.seq <= seq {
-                problems.push(format!("{project}-{number} (decision {}) follows {before} (decision {seq})", row.seq));
+                problems.push(format!(
+                    "{project}-{number} (decision {}) follows {before} (decision {seq})",
+                    row.seq
+                ));
             }
             Ok(())
         })?;

@@ -294,7 +294,9 @@ async fn a_flood_in_one_name_buys_one_mail() {
     let token = link.trim_start_matches("/verify/");
     let (_, report) = daemon.api("GET", "/api/v1/senders/ada@approved.example", None).await;
     assert!(!report.to_string().contains(token) && !daemon.log.text().contains(token));
-    for entry in walk(&daemon.folder.path().join("data")) {
+    let files = walk(&daemon.folder.path().join("data"));
+    assert!(files.len() > 3, "{files:?}");
+    for entry in files {
         let bytes = std::fs::read(&entry).unwrap();
         assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()), "{entry:?}");
     }
@@ -307,7 +309,6 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
     }
-    assert!(!files.is_empty());
     files
 }
 

@@ -232,7 +232,9 @@ impl Embedded {
         let shared = Arc::clone(&self.shared);
         let check = move || journal::damage(&shared.layout.journal());
         let checked = tokio::task::spawn_blocking(check).await.map_err(std::io::Error::other);
-        checked.and_then(|checked| checked).map_err(|error| StoreError::Unavailable(format!("journal: {error}")))
+        checked
+            .and_then(|checked| checked)
+            .map_err(|error| StoreError::Unavailable(format!("journal: {error}")))
     }
 
     fn view(&self) -> Result<View<'_>, StoreError> {

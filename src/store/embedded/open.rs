@@ -77,7 +77,8 @@ pub struct OpenReport {
 impl OpenReport {
     /// What an operator should know, a line each; empty after a clean stop.
     pub fn findings(&self) -> Vec<String> {
-        let rebuilt = self.rebuilt.iter().map(|reason| format!("the index was made anew from the journal: {reason}"));
+        let rebuilt =
+            self.rebuilt.iter().map(|reason| format!("the index was made anew from the journal: {reason}"));
         rebuilt.chain(self.damage.iter().cloned()).collect()
     }
 }

@@ -178,7 +178,10 @@ pub(in crate::store) fn damage(dir: &Path) -> io::Result<Vec<String>> {
                 }
                 Found::Tail { .. } if segments.last() == Some(number) => {}
                 Found::Tail { at, len } => {
-                    damage.push(format!("segment {number}, offset {}: the last {len} bytes are no record", at.offset));
+                    damage.push(format!(
+                        "segment {number}, offset {}: the last {len} bytes are no record",
+                        at.offset
+                    ));
                 }
             }
         }
