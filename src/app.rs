@@ -20,7 +20,8 @@ use crate::{
     intake::{self, Intake},
     listener::{self, Gate},
     ops::{
-        self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreFailed,
+        self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreDamaged, StoreFailed,
+        StoreOpened,
     },
     outbound,
     store::{Store, embedded},
@@ -261,8 +262,9 @@ async fn open(config: &Config, ops: &Ops) -> Result<(Arc<dyn Store>, TokenSeal),
         Ok::<_, StartError>((store, report, seal))
     });
     let (store, report, seal) = opening.await.map_err(|_| StartError::Stopping)??;
-    for finding in report.findings() {
-        StoreFailed { error: &finding, fatal: false }.emit(ops);
+    StoreOpened { replayed: report.replayed, rebuilt: report.rebuilt.as_deref() }.emit(ops);
+    for damage in &report.damage {
+        StoreDamaged { damage }.emit(ops);
     }
     Ok((Arc::new(store), seal))
 }

@@ -2,7 +2,7 @@
 //!
 //! The modules stand in the order of a mail's way. A `use` points only to a smaller number:
 //! `0 types · 1 smtp mail · 2 authn access · 3 config · 4 ops · 5 store · 6 outbound · 7 verify · 8 intake listener http ·
-//! 9 app cli`. ARCHITECTURE.md is the map with what is absent from each room.
+//! 9 app · 10 cli`. ARCHITECTURE.md is the map with what is absent from each room.
 
 pub mod types;
 

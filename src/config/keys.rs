@@ -404,7 +404,7 @@ pub(super) const SECTIONS: &[Section] = &[
                     "Begins the request ids: IT-1, IT-2, … 1 to 10 capital letters and digits, a letter first.",
                 ],
             ),
-            key("name", Required("\"IT support\""), &["Its name, as customers read it."]),
+            key("name", Unset("\"IT support\""), &["Its name, as customers read it. Unset: its key."]),
             key(
                 "addresses",
                 Required("[\"it@help.example.com\"]"),

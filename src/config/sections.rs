@@ -284,7 +284,7 @@ pub(super) fn projects<'d>(r: &mut Reader<'d>) -> Vec<WrittenProject<'d>> {
 
 fn project<'d>(r: &mut Reader<'d>, at: Scope<'d>) -> WrittenProject<'d> {
     let key = r.value(&at, "key", names::project_key);
-    let name = r.value(&at, "name", values::line);
+    let name = r.optional(&at, "name", values::line).or_else(|| key.as_ref().map(ToString::to_string));
     let addresses = r.list(&at, "addresses", names::inbox);
     let access = r.value(&at, "access", words::project_access);
     let via_lists = r.list(&at, "via_lists", names::list_id).map(plain);

@@ -127,7 +127,7 @@ where
     async fn read(&mut self, alarms: &mut Alarms<'_>) -> Result<Option<Input<'static>>, Ended> {
         self.hold.shrink_to(self.session.held_memory());
         self.flush().await?;
-        if self.stopping && !self.session.is_taking_mail() && !self.buffer.pending().is_empty() {
+        if self.must_leave() {
             return Ok(Some(Input::Stopping));
         }
         let waiting = self.session.waiting();
@@ -150,6 +150,13 @@ where
                 }
             }
         }
+    }
+
+    /// Whether the daemon stops and the peer has nothing under way: no mail, or one without data and a next command.
+    fn must_leave(&self) -> bool {
+        let under_way = self.session.is_taking_mail()
+            || (self.session.is_in_transaction() && self.buffer.pending().is_empty());
+        self.stopping && !under_way
     }
 
     fn after_read(&mut self, read: &std::io::Result<usize>) -> Result<Option<Input<'static>>, Ended> {

@@ -118,3 +118,37 @@ fn file_name(name: &str) -> String {
     let safe: String = line.chars().map(|c| if r#"<>:"|?*"#.contains(c) { '_' } else { c }).collect();
     clean::cut(safe.trim_matches(['.', ' ']), MAX_FILE_NAME).trim_end_matches(['.', ' ']).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_are_safe_anywhere() {
+        for (name, safe) in [
+            ("a.pdf", "a.pdf"),
+            ("../../etc/x", "x"),
+            (r"C:\dir\x.doc", "x.doc"),
+            ("a\0.exe", "a .exe"),
+            ("\u{202e}gpj.exe", "gpj.exe"),
+            ("..", ""),
+            (".profile", "profile"),
+            ("a. . ", "a"),
+            ("dir/", ""),
+            ("a<b>:\"c|?*", "a_b___c___"),
+            ("a\r\nX: y", "a X_ y"),
+        ] {
+            assert_eq!(file_name(name), safe, "{name:?}");
+        }
+        let long = file_name(&"ä".repeat(300));
+        assert!(long.len() <= MAX_FILE_NAME && long.starts_with("ää"));
+    }
+
+    #[test]
+    fn a_long_body_is_cut_and_says_so() {
+        let raw = format!("Content-Type: text/plain\r\n\r\n{}", "äöü\r\n".repeat(100_000));
+        let body = content(raw.as_bytes()).body;
+        assert!(body.len() <= MAX_BODY + CUT.len());
+        assert!(body.ends_with(CUT));
+    }
+}

@@ -12,6 +12,7 @@ mod nature;
 mod parse;
 mod scan;
 mod sender;
+mod structure;
 mod text;
 
 pub use content::{AttachmentInfo, Content, attachment, content};
@@ -19,7 +20,8 @@ pub use facts::{AutomaticSign, Nature, UnusableSender};
 pub use message::{Message, read};
 pub use nature::{NATURE_ROWS, NatureRow};
 pub use scan::{
-    MAX_ADDRESSES, MAX_CONTENT_TYPES, MAX_FIELDS, MAX_HEADER_BLOCK, MAX_LINE, MAX_MESSAGES, MAX_MULTIPARTS,
-    MAX_PART_FIELDS, MAX_PART_HEADERS, MAX_PARTS, MAX_STRUCTURED_FIELD, ScanError, prescan,
+    MAX_ADDRESSES, MAX_CONTENT_TYPES, MAX_ENCODED_WORDS, MAX_FIELDS, MAX_HEADER_BLOCK, MAX_LINE,
+    MAX_LOST_MULTIPARTS, MAX_MESSAGES, MAX_MULTIPARTS, MAX_PART_FIELDS, MAX_PART_HEADERS, MAX_PARTS,
+    MAX_STRUCTURED_FIELD, ScanError, prescan,
 };
 pub use sender::Author;

@@ -145,3 +145,52 @@ fn list_id(value: &str) -> String {
     let inside = value.rsplit_once('<').map_or(value, |(_, after)| after.split('>').next().unwrap_or(after));
     inside.trim().to_ascii_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nature(fields: &str, reverse_path: &str, via_lists: &[&str]) -> Nature {
+        let raw = format!("{fields}\r\n");
+        let lists: Vec<String> = via_lists.iter().map(|&list| list.to_owned()).collect();
+        Signs::of(&HeaderBlock::of(raw.as_bytes()), "text/plain".to_owned()).nature(reverse_path, &lists)
+    }
+
+    #[test]
+    fn every_row_is_named_and_sourced_once() {
+        let mut names: Vec<_> = NATURE_ROWS.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), NATURE_ROWS.len());
+        assert!(NATURE_ROWS.iter().all(|row| row.source.len() > 10));
+    }
+
+    #[test]
+    fn values_are_cleaned_and_cut() {
+        let long = format!("Auto-Submitted: auto-x\u{202e}\u{7}{}\r\n", "y".repeat(300));
+        let Nature::Automatic(sign) = nature(&long, "a@b", &[]) else { panic!("not automatic") };
+        assert_eq!(sign.value.chars().count(), MAX_VALUE);
+        assert!(sign.value.starts_with("auto-x yyy"), "{}", sign.value);
+    }
+
+    #[test]
+    fn a_loop_is_found_before_anything_else() {
+        let fields = "X-Vestibule-Mail: x\r\nPrecedence: bulk\r\n";
+        assert!(matches!(nature(fields, "", &[]), Nature::Loop(sign) if sign.name == "own-mail"));
+    }
+
+    #[test]
+    fn own_lists_lift_only_the_signs_of_lists() {
+        for (fields, reverse_path, person) in [
+            ("List-Id: <it.example>\r\nPrecedence: list\r\n", "a@b", true),
+            ("List-Id: IT <IT.Example>\r\n", "a@b", true),
+            ("Precedence: list\r\n", "a@b", false),
+            ("List-Id: <it.example>\r\n", "", false),
+            ("List-Id: <it.example>\r\nAuto-Submitted: auto-replied\r\n", "a@b", false),
+            ("List-Id: <it.example>\r\nList-Id: <hr.example>\r\n", "a@b", false),
+            ("List-Id: <it.example.evil.example>\r\n", "a@b", false),
+        ] {
+            assert_eq!(nature(fields, reverse_path, &["it.example"]) == Nature::Person, person, "{fields}");
+        }
+    }
+}

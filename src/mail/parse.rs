@@ -70,12 +70,13 @@ impl<'a> Parsed<'a> {
 
     /// The parts that make up the text of the mail, plain text preferred (RFC 2046 §5.1.4).
     pub(super) fn texts(&self) -> impl Iterator<Item = Part<'_>> {
-        self.parts(|message| &message.text_body)
+        let cut_off = self.parts(|message| &message.attachments).filter(Part::is_cut_off_text);
+        self.parts(|message| &message.text_body).chain(cut_off)
     }
 
     /// All other leaves; a message inside the mail is one of them.
     pub(super) fn attachments(&self) -> impl Iterator<Item = Part<'_>> {
-        self.parts(|message| &message.attachments)
+        self.parts(|message| &message.attachments).filter(|part| !part.is_cut_off_text())
     }
 
     fn parts(&self, list: for<'m> fn(&'m Message<'a>) -> &'m [u32]) -> impl Iterator<Item = Part<'_>> {
@@ -84,6 +85,32 @@ impl<'a> Parsed<'a> {
         ids.iter()
             .filter_map(move |id| message?.parts.get(*id as usize))
             .map(|part| Part { raw: self.raw, part })
+    }
+}
+
+/// What the parser holds of a mail, messages inside it included.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    pub parts: usize,
+    pub fields: usize,
+    pub multiparts: usize,
+}
+
+#[cfg(test)]
+impl Parsed<'_> {
+    pub(super) fn census(&self) -> Census {
+        let mut seen = Census::default();
+        let mut messages: Vec<&Message<'_>> = self.message.iter().collect();
+        while let Some(message) = messages.pop() {
+            for part in &message.parts {
+                seen.parts += 1;
+                seen.fields += part.headers.len();
+                seen.multiparts += usize::from(matches!(part.body, mail_parser::PartType::Multipart(_)));
+                messages.extend(part.message());
+            }
+        }
+        seen
     }
 }
 
@@ -97,6 +124,16 @@ impl<'a> Part<'a> {
     /// `type/subtype` in lower case.
     pub(super) fn media_type(&self) -> String {
         media_type(self.part.content_type())
+    }
+
+    /// Text whose multipart never ends (RFC 2046 §5.1.1 asks for a last boundary; cut mails have none). The parser puts it
+    /// among the attachments; for people it is the mail.
+    fn is_cut_off_text(&self) -> bool {
+        let attached = self.part.content_disposition().is_some_and(ContentType::is_attachment);
+        self.part.is_encoding_problem
+            && !attached
+            && self.part.attachment_name().is_none()
+            && matches!(self.media_type().as_str(), "text/plain" | "text/html")
     }
 
     /// The name that the sender gave it (RFC 2183 §2.3, RFC 2045 name parameter), uncleaned.
@@ -210,4 +247,50 @@ const fn sextet(byte: u8) -> Option<u8> {
 /// Markup without attributes as text: entities decoded, white space collapsed, `<br>` a line end.
 pub(super) fn simple_html_to_text(html: &str) -> Option<String> {
     guard(|| collapse(html)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read_however_it_is_broken() {
+        for (text, bytes) in [
+            ("aGVsbG8=", "hello"),
+            ("aGVsbG8", "hello"),
+            ("aGV\r\nsbG8=\r\n", "hello"),
+            ("aGVs!bG8=", "hello"),
+            ("aGVsbG8=aGVsbG8=", "hellohello"),
+            ("a", ""),
+            ("", ""),
+        ] {
+            assert_eq!(decode_base64(text.as_bytes()), bytes.as_bytes(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn boundaries_are_read_as_the_parser_reads_them() {
+        for (value, found) in [
+            (" multipart/mixed; boundary=abc", Some("abc")),
+            (" multipart/mixed;\r\n boundary=\"a b\"; x=y\r\n", Some("a b")),
+            (" multipart/mixed; BOUNDARY*0=ab; boundary*1=cd\r\n", Some("abcd")),
+            (" multipart/mixed; boundary=\"\"\r\n", None),
+            (" multipart/mixed\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(boundary(value.as_bytes()).as_deref(), found.map(str::as_bytes), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_message_is_never_parsed() {
+        // Its inside would be structure that nothing has counted.
+        let inner =
+            data_encoding::BASE64.encode("Content-Type: message/rfc822\r\n\r\n".repeat(100).as_bytes());
+        let raw =
+            format!("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{inner}\r\n");
+        let parsed = parse(raw.as_bytes()).unwrap();
+        let attachments: Vec<_> = parsed.attachments().map(|part| part.bytes().len()).collect();
+        assert_eq!(attachments, [3200]);
+    }
 }

@@ -6,9 +6,12 @@
 //! than the parser could ever see: names are matched with white space left out and in the middle of lines, because that is
 //! how it reads them.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memmem};
+use memchr::{memchr, memchr_iter};
 
-use super::{fields::HeaderBlock, parse};
+use super::{
+    fields::HeaderBlock,
+    structure::{Parts, Sweep, encoded_words},
+};
 
 /// Most bytes of the header block.
 pub const MAX_HEADER_BLOCK: usize = 256 * 1024;
@@ -30,6 +33,10 @@ pub const MAX_ADDRESSES: usize = 1_000;
 pub const MAX_PARTS: usize = 1_000;
 /// Most fields of all parts together.
 pub const MAX_PART_FIELDS: usize = 10_000;
+/// Most encoded words (RFC 2047) in one such field: each that does not end is searched for to the end of the field.
+pub const MAX_ENCODED_WORDS: usize = 64;
+/// Most multiparts whose boundary does not occur after them: each is searched for to the end of the mail.
+pub const MAX_LOST_MULTIPARTS: usize = 10;
 /// Most bytes of the fields of all parts together.
 pub const MAX_PART_HEADERS: usize = 1024 * 1024;
 
@@ -51,15 +58,22 @@ pub fn prescan(raw: &[u8]) -> Result<(), ScanError> {
     }
     header_block(raw)?;
     let found = Sweep::over(raw)?;
-    let mut parts = Parts { digest: found.digest, ..Parts::default() };
+    let mut parts = Parts::default();
+    if found.digest {
+        // The parts of a digest are messages without saying so (RFC 2046 §5.1.5): any line may be a field of one.
+        parts.all_lines(raw)?;
+    }
     parts.follow(raw, 0)?;
+    let mut lost = 0;
     for boundary in &found.boundaries {
-        parts.of(raw, boundary)?;
+        let end = parts.of(raw, &boundary.text)?;
+        lost += boundary.declared.iter().filter(|at| **at > end).count();
+        limit(lost, MAX_LOST_MULTIPARTS, "more than 10 multiparts without their boundary")?;
     }
     Ok(())
 }
 
-fn limit(reached: usize, most: usize, what: &'static str) -> Result<(), ScanError> {
+pub(super) fn limit(reached: usize, most: usize, what: &'static str) -> Result<(), ScanError> {
     if reached > most { Err(ScanError::TooComplex(what)) } else { Ok(()) }
 }
 
@@ -75,6 +89,11 @@ fn header_block(raw: &[u8]) -> Result<(), ScanError> {
         limit(addresses, MAX_ADDRESSES, "more than 1000 addresses in one field")?;
         if is_structured(field.name) {
             limit(field.value.len(), MAX_STRUCTURED_FIELD, "a From or Content field of more than 8 KiB")?;
+            limit(
+                encoded_words(field.value),
+                MAX_ENCODED_WORDS,
+                "more than 64 encoded words in a From or Content field",
+            )?;
         }
     }
     Ok(())
@@ -87,199 +106,116 @@ fn is_structured(name: &[u8]) -> bool {
     start == b"from" || start == b"content"
 }
 
-/// What one pass over the lines finds.
-#[derive(Default)]
-struct Sweep {
-    types: usize,
-    multiparts: usize,
-    messages: usize,
-    digest: bool,
-    boundaries: Vec<Vec<u8>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Sweep {
-    fn over(raw: &[u8]) -> Result<Self, ScanError> {
-        let mut found = Self::default();
-        let mut line = 0;
-        // Where the values of the Content-Types in the current (folded) line begin.
-        let mut values: Vec<usize> = Vec::new();
-        for at in memchr2_iter(b'\n', b':', raw) {
-            if raw[at] == b':' {
-                if names_content_type(&raw[line..at]) {
-                    found.types += 1;
-                    limit(found.types, MAX_CONTENT_TYPES, "more than 1000 Content-Types")?;
-                    values.push(at + 1);
-                }
-                continue;
-            }
-            limit(at + 1 - line, MAX_LINE, "a line of more than 64 KiB")?;
-            line = at + 1;
-            if !values.is_empty() && !matches!(raw.get(line), Some(b' ' | b'\t')) {
-                found.take(&values, &raw[..line])?;
-                values.clear();
-            }
-        }
-        limit(raw.len() - line, MAX_LINE, "a line of more than 64 KiB")?;
-        found.take(&values, raw)?;
-        Ok(found)
+    fn refused(raw: &[u8]) -> Option<String> {
+        prescan(raw).err().map(|error| error.to_string())
     }
 
-    /// Takes in the values that all end where `raw` does. Each is looked at only up to the next, so that many of them in
-    /// one line cost no more than one.
-    fn take(&mut self, starts: &[usize], raw: &[u8]) -> Result<(), ScanError> {
-        let mut end = raw.len();
-        let (mut multipart, mut message) = (false, false);
-        for &start in starts.iter().rev() {
-            let own = &raw[start..end];
-            multipart |= contains(own, b"multipart");
-            message |= contains(own, b"message/") || is_nested_message(own);
-            self.digest |= multipart && contains(own, b"digest");
-            self.messages += usize::from(message);
-            limit(self.messages, MAX_MESSAGES, "more than 20 message parts")?;
-            if multipart {
-                self.multipart(&raw[start..])?;
-            }
-            end = start;
-        }
-        Ok(())
+    fn mail(fields: &str, body: &str) -> Vec<u8> {
+        format!("From: a@b.example\r\n{fields}\r\n{body}").into_bytes()
     }
 
-    fn multipart(&mut self, value: &[u8]) -> Result<(), ScanError> {
-        self.multiparts += 1;
-        limit(self.multiparts, MAX_MULTIPARTS, "more than 50 multiparts")?;
-        limit(value.len(), MAX_STRUCTURED_FIELD, "a From or Content field of more than 8 KiB")?;
-        self.boundaries.extend(parse::boundary(value).filter(|new| !self.boundaries.contains(new)));
-        Ok(())
-    }
-}
-
-/// Whether the bytes before a colon end in `content-type`, in any case, white space anywhere in it.
-fn names_content_type(before: &[u8]) -> bool {
-    let mut name = b"content-type".iter().rev();
-    for byte in before.iter().rev() {
-        if byte.is_ascii_whitespace() {
-            continue;
-        }
-        match name.next() {
-            Some(letter) if byte.eq_ignore_ascii_case(letter) => {}
-            Some(_) => return false,
-            None => return true,
+    #[test]
+    fn ordinary_mail_passes() {
+        let long_line = format!("{{\"content-type: {}\": 1}}\r\n", "x".repeat(60_000));
+        let pasted = "Content-Type: text/html; charset=utf-8\r\n".repeat(900);
+        let mime = "Content-Type: multipart/mixed; boundary=b; type=\"multipart/alternative\"\r\n";
+        let parts = format!("{}--b--\r\n", "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n".repeat(900));
+        for raw in [mail("", ""), mail("", &long_line), mail("", &pasted), mail(mime, &parts), Vec::new()] {
+            assert_eq!(refused(&raw), None);
         }
     }
-    name.len() == 0
-}
 
-/// Whether a Content-Type's value can be one that mail-parser descends into.
-fn is_nested_message(value: &[u8]) -> bool {
-    contains(value, b"message") && (contains(value, b"rfc822") || contains(value, b"global"))
-}
-
-/// Whether the fields have a Content-Type, and whether it makes the part a message.
-fn opens_message(block: &[u8]) -> (bool, bool) {
-    let (mut typed, mut line) = (false, 0);
-    for at in memchr2_iter(b'\n', b':', block) {
-        if block[at] == b'\n' {
-            line = at + 1;
-        } else if names_content_type(&block[line..at]) {
-            typed = true;
-            if is_nested_message(logical_line(&block[at + 1..])) {
-                return (true, true);
-            }
+    #[test]
+    fn each_limit_is_where_it_says() {
+        let many = |text: &str, n: usize| text.repeat(n);
+        let address_list = |n: usize| mail(&format!("To: {}\r\n", many("a@b,", n)), "");
+        let line = |n: usize| mail("", &format!("{}\r\n", "x".repeat(n)));
+        let types = |n: usize| mail("", &many("Content-Type: text/plain\r\n", n));
+        let multiparts = |n: usize| mail("", &many("Content-Type: multipart/mixed\r\n", n));
+        let lost = |n: usize| {
+            let declared = "Content-Type: multipart/mixed; boundary=lost\r\n\r\n";
+            mail("", &format!("--lost\r\n{}", many(declared, n)))
+        };
+        let words = |n: usize| format!("From: {}\r\n\r\n", many("=?aa?q? ", n)).into_bytes();
+        let messages = |n: usize| mail("", &many("Content-Type: message/rfc822\r\n", n));
+        let parts = |n: usize| mail("Content-Type: multipart/mixed; boundary=b\r\n", &many("--b\r\n\r\n", n));
+        let header = |n: usize| mail(&many(&format!("X: {}\r\n", "y".repeat(995)), n), "");
+        let structured = |n: usize| mail(&format!("Content-Type: {}\r\n", "x".repeat(n)), "");
+        for (passes, fails, limit) in [
+            (mail(&many("a:\r\n", 999), ""), mail(&many("a:\r\n", 1000), ""), "more than 1000 header fields"),
+            (header(260), header(263), "more than 256 KiB of header"),
+            (address_list(1000), address_list(1001), "more than 1000 addresses in one field"),
+            (line(MAX_LINE - 2), line(MAX_LINE - 1), "a line of more than 64 KiB"),
+            (types(1000), types(1001), "more than 1000 Content-Types"),
+            (multiparts(50), multiparts(51), "more than 50 multiparts"),
+            (messages(20), messages(21), "more than 20 message parts"),
+            (parts(1000), parts(1001), "more than 1000 parts"),
+            (lost(10), lost(11), "more than 10 multiparts without their boundary"),
+            (words(64), words(65), "more than 64 encoded words in a From or Content field"),
+            (structured(8100), structured(8200), "a From or Content field of more than 8 KiB"),
+        ] {
+            assert_eq!(refused(&passes), None, "{limit}");
+            assert_eq!(refused(&fails), Some(format!("the message is too complex: {limit}")));
         }
-    }
-    (typed, false)
-}
-
-/// The beginning of `text` up to the first line end that is no fold.
-fn logical_line(text: &[u8]) -> &[u8] {
-    let end = memchr_iter(b'\n', text).find(|lf| !matches!(text.get(lf + 1), Some(b' ' | b'\t')));
-    &text[..end.unwrap_or(text.len())]
-}
-
-/// Whether `word` (in lower case) occurs in `text`, in any case.
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some(found) = memchr2(word[0], word[0].to_ascii_uppercase(), &text[at..]) {
-        at += found;
-        match text.get(at..at + word.len()) {
-            Some(same) if same.eq_ignore_ascii_case(word) => return true,
-            Some(_) => at += 1,
-            None => return false,
-        }
-    }
-    false
-}
-
-/// Counts the parts of all multiparts and the fields that begin them.
-#[derive(Default)]
-struct Parts {
-    digest: bool,
-    count: usize,
-    fields: usize,
-    bytes: usize,
-}
-
-impl Parts {
-    /// Every `--boundary`, wherever in a line: mail-parser does not ask for the beginning of one.
-    fn of(&mut self, raw: &[u8], boundary: &[u8]) -> Result<(), ScanError> {
-        let delimiter = [b"--", boundary].concat();
-        let mut walked = 0;
-        for at in memmem::find_iter(raw, &delimiter) {
-            self.count += 1;
-            limit(self.count, MAX_PARTS, "more than 1000 parts")?;
-            // A delimiter inside fields that were counted already begins nothing new.
-            if at >= walked {
-                walked = self.follow(raw, at + delimiter.len())?;
-            }
-        }
-        Ok(())
+        assert_eq!(prescan(b"a: b\r\n\r\n\0"), Err(ScanError::Nul));
     }
 
-    /// Counts the fields from `at` to the first empty line; where they make the part a message (RFC 2046 §5.2.1, and
-    /// §5.1.5 for digests), those of the message too. Returns where it ended.
-    fn follow(&mut self, raw: &[u8], mut at: usize) -> Result<usize, ScanError> {
-        let top = at == 0;
-        loop {
-            let start = at;
-            at = self.fields(raw, start, top && start == 0)?;
-            let (typed, message) = opens_message(&raw[start..at]);
-            if !(message || self.digest && !typed) || at >= raw.len() {
-                return Ok(at);
+    #[test]
+    fn fields_of_parts_are_limited_too() {
+        let mime = "Content-Type: multipart/mixed; boundary=b\r\n";
+        let flood = "a:\r\n".repeat(MAX_PART_FIELDS);
+        let continuations = format!("Content-Type: text/plain{}\r\n", ";\r\n a*1=b".repeat(1000));
+        for (fields, limit) in [
+            (&flood, "more than 10000 fields in parts"),
+            (&continuations, "a field of a part of more than 8 KiB"),
+            (
+                &format!("X: {}\r\n", "=?aa?q?\r\n ".repeat(65)),
+                "more than 64 encoded words in a field of a part",
+            ),
+            (&format!("X: {}\r\n", "y".repeat(8000)).repeat(140), "more than 1 MiB of fields in parts"),
+        ] {
+            // In a part, in a message inside the mail, and after a boundary in the middle of a line.
+            for raw in [
+                mail(mime, &format!("--b\r\n{fields}a:\r\n\r\nx\r\n--b--\r\n")),
+                mail(mime, &format!("--b\r\nContent-Type: message/rfc822\r\n\r\n{fields}a:\r\n\r\nx")),
+                mail(mime, &format!("text--ba:\r\n{fields}a:\r\n\r\nx")),
+                mail("Content-Type: message/rfc822\r\n", &format!("{fields}a:\r\n\r\nx")),
+                mail(
+                    "Content-Type: multipart/digest; boundary=b\r\n",
+                    &format!("--b\r\n\r\n{fields}a:\r\n\r\nx\r\n--b--\r\n"),
+                ),
+            ] {
+                assert_eq!(refused(&raw), Some(format!("the message is too complex: {limit}")));
             }
         }
     }
 
-    fn fields(&mut self, raw: &[u8], start: usize, top: bool) -> Result<usize, ScanError> {
-        let mut line = start;
-        let mut field = 0;
-        while let Some(lf) = memchr(b'\n', &raw[line..]) {
-            let content = &raw[line..line + lf];
-            let end = line + lf + 1;
-            if matches!(content, b"" | b"\r") && line > start {
-                return Ok(end);
-            }
-            // The header block of the mail has limits of its own.
-            if !top {
-                field = self.line(content, field)?;
-            }
-            line = end;
+    #[test]
+    fn no_spelling_hides_a_type() {
+        let boundary = "multipart/mixed; boundary=b";
+        for spelling in [
+            format!("Content-Type:{boundary}\r\n"),
+            format!("CONTENT-type: {}\r\n", boundary.to_uppercase()),
+            format!("Content-Type:\r\n {boundary}\r\n"),
+            format!("Content-Type \t:\r\n\t{boundary}\r\n"),
+            format!("Con tent - Type: {boundary}\r\n"),
+            format!(":Content-Type: {boundary}\n"),
+            format!("\rContent-Type: {boundary}\n"),
+            format!("--bContent-Type: {boundary}\r\n"),
+            format!("Content-Type: (comment: \r\n \")) {boundary}\r\n"),
+            format!("Content-Type: text/plain; Content-Type: {boundary}\n"),
+            "Content-Type: multipart\r\n ;boundary=b\r\n".to_owned(),
+        ] {
+            let raw = mail("", &format!("{spelling}\r\n").repeat(51));
+            assert_eq!(
+                refused(&raw).as_deref(),
+                Some("the message is too complex: more than 50 multiparts"),
+                "{spelling:?}"
+            );
         }
-        Ok(raw.len())
-    }
-
-    /// Counts one line; returns the bytes of its field so far, none for a line that is no part of a field.
-    fn line(&mut self, content: &[u8], field: usize) -> Result<usize, ScanError> {
-        let continues = field > 0 && matches!(content.first(), Some(b' ' | b'\t'));
-        if !continues && memchr(b':', content).is_none() {
-            return Ok(0);
-        }
-        let size = content.len() + 1;
-        let field = if continues { field + size } else { size };
-        self.fields += usize::from(!continues);
-        self.bytes += size;
-        limit(field, MAX_STRUCTURED_FIELD, "a field of a part of more than 8 KiB")?;
-        limit(self.fields, MAX_PART_FIELDS, "more than 10000 fields in parts")?;
-        limit(self.bytes, MAX_PART_HEADERS, "more than 1 MiB of fields in parts")?;
-        Ok(field)
     }
 }

@@ -274,3 +274,115 @@ impl<'a> Lexer<'a> {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> String {
+        match mailbox(value) {
+            Ok(author) => format!("{} {:?}", author.address.key(), author.name.unwrap_or_default()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn one_mailbox_is_read() {
+        for (value, read_as) in [
+            ("a@b.example", r#"a@b.example """#),
+            ("<a@b.example>", r#"a@b.example """#),
+            ("< a@b.example\t>", r#"a@b.example """#),
+            ("Ada <A@B.example>", r#"a@b.example "Ada""#),
+            (r#""Ada \"x\" L" <a@b.example>"#, r#"a@b.example "Ada \"x\" L""#),
+            (r#""Ada"<a@b.example>"#, r#"a@b.example "Ada""#),
+            ("Ada (IT (2nd)) L <a@b.example> (at home)", r#"a@b.example "Ada L""#),
+            ("(c) a@b.example (Ada)", r#"a@b.example "c""#),
+            ("a@b.example <a@b.example>", r#"a@b.example "a@b.example""#),
+            ("=?utf-8?b?w4Q=?= =?utf-8?q?_B?= <a@b.example>", r#"a@b.example "Ä B""#),
+            ("\"a@x.example\" <a@b.example>", r#"a@b.example "a@x.example""#),
+            ("\"odd local\"@b.example", r#""odd local"@b.example """#),
+            ("A\u{202e}da\u{200b} <a@b.example>", r#"a@b.example "Ada""#),
+            ("A\u{fffd} <a@b.example>", "a@b.example \"A\u{fffd}\""),
+        ] {
+            assert_eq!(read(value), read_as, "{value}");
+        }
+    }
+
+    #[test]
+    fn all_else_is_unusable() {
+        let several = UnusableSender::SeveralMailboxes.to_string();
+        for value in [
+            "a@b.example, c@d.example",
+            ",a@b.example",
+            "a@b.example;",
+            "g: a@b.example;",
+            "Team: IT <a@b.example>",
+            "<a@b.example><c@d.example>",
+            "<a@b.example> x <a@b.example>",
+        ] {
+            assert_eq!(read(value), several, "{value}");
+        }
+        for value in [
+            "",
+            "()",
+            "a",
+            "a b",
+            "a @b.example",
+            "a@b.example c@d.example",
+            "a@b.example x",
+            "x a@b.example <a@b.example>",
+            "c@d.example <a@b.example>",
+            "<a@b.example> x",
+            "<a@b.example",
+            "a@b.example>",
+            "<<a@b.example>>",
+            "<a@b.example(x)>",
+            "a@b.example(c@d.example)",
+            "a@b.example(<c)",
+            "(a@b.example",
+            "a@b.example)",
+            "\"a@b.example",
+            "\"a\\",
+            "Ada\\ <a@b.example>",
+            "a\r@b.example",
+            "Ada\u{7f} <a@b.example>",
+            "Ada\u{85} <a@b.example>",
+            "<@c.example:a@b.example>",
+            "<=?utf-8?q?a?=@b.example>",
+            "<a\u{200b}@b.example>",
+            "<a\u{fffd}@b.example>",
+            "<a@b_c.example>",
+        ] {
+            assert!(read(value).starts_with("From can't be read: "), "{value}: {}", read(value));
+        }
+    }
+
+    #[test]
+    fn a_name_with_another_address_is_noticed() {
+        for (value, mismatch) in [
+            ("\"a@b.example\" <x@evil.example>", true),
+            ("\"Boss (a@b.example)\" <x@evil.example>", true),
+            ("\"mail a@b.example.\" <x@evil.example>", true),
+            ("\"a\u{ff20}b.example\" <x@evil.example>", true),
+            ("\"X@Evil.Example\" <x@evil.example>", false),
+            ("\"Ada @ work\" <x@evil.example>", false),
+            ("Ada <x@evil.example>", false),
+        ] {
+            assert_eq!(name_mismatch(&mailbox(value).unwrap()), mismatch, "{value}");
+        }
+    }
+
+    #[test]
+    fn lists_give_every_address_that_is_read_strictly() {
+        let keys = |value| addresses(value).iter().map(|a| a.key().to_owned()).collect::<Vec<_>>().join(" ");
+        for (value, found) in [
+            ("a@b.example, \"x, y\" <c@d.example>", "a@b.example c@d.example"),
+            ("Group: a@b.example, c@d.example; e@f.example", "a@b.example c@d.example e@f.example"),
+            ("undisclosed-recipients:;", ""),
+            ("x y, <a@b@c>, <c@d.example> z, e@f.example", "e@f.example"),
+            ("\"open <a@b.example>", ""),
+        ] {
+            assert_eq!(keys(value), found, "{value}");
+        }
+    }
+}

@@ -81,11 +81,7 @@ fn simplified(html: &str) -> Option<String> {
             rest = after_end_tag(rest, &tag.name);
             continue;
         }
-        if LINES.contains(&&*tag.name) {
-            out.push_str("<br>");
-        } else if tag.name == "td" || tag.name == "th" {
-            out.push(' ');
-        }
+        out.push_str(replacement(&tag.name));
         depth = deeper(depth, &tag);
         if depth > MAX_DEPTH {
             return None;
@@ -93,6 +89,16 @@ fn simplified(html: &str) -> Option<String> {
     }
     out.push_str(rest);
     Some(out)
+}
+
+/// What a tag leaves in the text: a paragraph an empty line, a block a line end, a cell a space.
+fn replacement(name: &str) -> &'static str {
+    match name {
+        "p" => "<br><br>",
+        "td" | "th" => " ",
+        name if LINES.contains(&name) => "<br>",
+        _ => "",
+    }
 }
 
 fn deeper(depth: usize, tag: &Tag<'_>) -> usize {
@@ -169,4 +175,41 @@ fn tidy(text: &str) -> String {
         out.push('\n');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_becomes_lines_of_text() {
+        for (html, text) in [
+            ("<p>a</p><p>b</p>", "a\n\nb\n"),
+            ("<div>a<div>b</div></div>c", "a\nb\nc\n"),
+            ("a<br>b<BR/>c<br clear=\"all\">d", "a\nb\nc\nd\n"),
+            ("<ul><li>a<li>b</ul>", "a\nb\n"),
+            ("<td>a</td><td>b</td>", "a b\n"),
+            ("a &lt;b&gt; &amp; &#228; &copy;", "a <b> & ä ©\n"),
+            ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2\n"),
+            ("<a title='x>y' href=z>t</a>", "t\n"),
+            ("a<script type=x>b < c</script >d", "ad\n"),
+            ("a<style>b", "a\n"),
+            ("a<!-- b <p> -->c<!-- d", "ac\n"),
+            ("<!DOCTYPE html><?xml?>a", "a\n"),
+            ("<", "<\n"),
+            ("", ""),
+        ] {
+            assert_eq!(from_html(html), text, "{html}");
+        }
+    }
+
+    #[test]
+    fn too_large_or_deep_gives_the_notice() {
+        let nested = |n: usize| format!("{}x{}", "<div>".repeat(n), "</div>".repeat(n));
+        assert_eq!(from_html(&nested(MAX_DEPTH)), "x\n");
+        assert_eq!(from_html(&nested(MAX_DEPTH + 1)), NOTICE);
+        assert_eq!(from_html(&"<div>".repeat(20_000)), NOTICE);
+        assert_eq!(from_html(&"<p>x".repeat(1_000)).lines().filter(|line| *line == "x").count(), 1_000);
+        assert_eq!(from_html(&"x".repeat(MAX_HTML + 1)), NOTICE);
+    }
 }

@@ -477,6 +477,35 @@ impl Event for HttpFailed<'_> {
     }
 }
 
+/// `store.opened`: the store is read and level with its journal.
+pub struct StoreOpened<'a> {
+    /// Journal records that the index did not have yet: not 0 after an unclean stop.
+    pub replayed: u64,
+    /// Why the index was made anew from the journal, if it was.
+    pub rebuilt: Option<&'a str>,
+}
+
+impl Event for StoreOpened<'_> {
+    fn emit(self, ops: &Ops) {
+        match self.rebuilt {
+            None => line!(ops, Level::INFO, "store.opened", replayed = self.replayed),
+            Some(why) => line!(ops, Level::WARN, "store.opened", replayed = self.replayed, rebuilt = why),
+        }
+    }
+}
+
+/// `store.damaged`: something in the store's files is not what was written; the rest is usable.
+pub struct StoreDamaged<'a> {
+    /// File, offset, and what is wrong.
+    pub damage: &'a str,
+}
+
+impl Event for StoreDamaged<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::ERROR, "store.damaged", damage = self.damage);
+    }
+}
+
 /// `daemon.started`.
 pub struct DaemonStarted<'a> {
     /// SMTP sockets.

@@ -121,21 +121,21 @@ replies! {
     TooManyRecipients: Transient 52 Some((5, 3)), "too-many-recipients", "too many recipients";
 
     /// No such command.
-    UnknownCommand: Permanent 00 Some((5, 1)), "unknown-command", "unknown command";
+    UnknownCommand: Permanent 0 Some((5, 1)), "unknown-command", "unknown command";
     /// A command line over the limit.
-    LineTooLong: Permanent 00 Some((5, 2)), "line-too-long", "command line too long";
+    LineTooLong: Permanent 0 Some((5, 2)), "line-too-long", "command line too long";
     /// A bare CR or LF in a command line; the line is not run.
-    BareNewlineInCommand: Permanent 00 Some((5, 2)), "bare-newline-in-command", "command lines end in CRLF";
+    BareNewlineInCommand: Permanent 0 Some((5, 2)), "bare-newline-in-command", "command lines end in CRLF";
     /// NUL or another control character in a command line.
-    ControlInCommand: Permanent 00 Some((5, 2)), "control-in-command", "control character in the command line";
+    ControlInCommand: Permanent 0 Some((5, 2)), "control-in-command", "control character in the command line";
     /// A command line that is no UTF-8 (RFC 6531 §3.3).
-    NotUtf8: Permanent 01 Some((5, 2)), "not-utf8", "the command line is not UTF-8";
+    NotUtf8: Permanent 1 Some((5, 2)), "not-utf8", "the command line is not UTF-8";
     /// A missing, superfluous or malformed argument.
-    BadArgument: Permanent 01 Some((5, 4)), "bad-argument", "missing, superfluous or malformed argument";
+    BadArgument: Permanent 1 Some((5, 4)), "bad-argument", "missing, superfluous or malformed argument";
     /// The reverse-path does not parse.
-    BadReversePath: Permanent 01 Some((1, 7)), "bad-reverse-path", "write MAIL FROM:<user@example.com>";
+    BadReversePath: Permanent 1 Some((1, 7)), "bad-reverse-path", "write MAIL FROM:<user@example.com>";
     /// The forward-path does not parse.
-    BadForwardPath: Permanent 01 Some((1, 3)), "bad-forward-path", "write RCPT TO:<user@example.com>";
+    BadForwardPath: Permanent 1 Some((1, 3)), "bad-forward-path", "write RCPT TO:<user@example.com>";
     /// Known, but not offered here: EXPN, STARTTLS, AUTH, XCLIENT and more.
     NotOffered: Permanent 02 Some((5, 1)), "not-offered", "not offered here";
     /// Needs EHLO or HELO first.

@@ -19,11 +19,13 @@ use crate::types::{EmailAddress, MailId, SessionId, Time};
 const MAX_ERRORS: u8 = 10;
 /// Unknown recipients after which a session ends: somebody is guessing addresses.
 const MAX_UNKNOWN: u8 = 20;
+/// Octets of a mail that one step takes at most, so that no more memory is asked for than is soon used.
+const PIECE: usize = 16 * 1024;
 /// Longest part of an offending line that goes to the log, in octets.
 const MAX_DETAIL: usize = 512;
 
 /// What has happened.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// The peer is there and may be greeted.
     Connected,
@@ -374,11 +376,12 @@ impl Session {
             self.phase = Phase::Command;
             return Step { used: 0, action: Action::Continue };
         };
-        if let Some(wanted) = body.wants(bytes.len()) {
+        let piece = &bytes[..bytes.len().min(PIECE)];
+        if let Some(wanted) = body.wants(piece.len()) {
             return self.reserve(wanted);
         }
-        let used = body.take_data(bytes);
-        let action = if body.has_ended() { self.mail_ended(policy) } else { Action::Read };
+        let used = body.take_data(piece);
+        let action = if body.has_ended() { self.mail_ended(policy) } else { Action::Continue };
         Step { used, action }
     }
 
@@ -386,7 +389,7 @@ impl Session {
         let Phase::Chunk { left, refused, .. } = self.phase else {
             return Step { used: 0, action: Action::Continue };
         };
-        let used = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let used = bytes.len().min(PIECE).min(usize::try_from(left).unwrap_or(usize::MAX));
         if refused.is_none()
             && let Some(body) = self.body_mut()
         {
@@ -399,7 +402,7 @@ impl Session {
         if let Phase::Chunk { left, .. } = &mut self.phase {
             *left = now_left;
         }
-        let action = if now_left == 0 { self.chunk_ended(policy) } else { Action::Read };
+        let action = if now_left == 0 { self.chunk_ended(policy) } else { Action::Continue };
         Step { used, action }
     }
 

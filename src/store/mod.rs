@@ -1,8 +1,17 @@
 //! The store: one trait that applies typed plans. It knows no rule; every rule is written once, in the planners of
 //! `intake` and `verify`, whatever the engine.
 
+mod audit;
+pub mod embedded;
+mod journal;
+mod leases;
+mod machine;
+pub mod memory;
 mod plan;
+mod query;
+mod rows;
 mod view;
+mod wakes;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +20,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+pub use journal::{Disk, RealDisk};
 pub use plan::{
     BodyRef, Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
     Lane, LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend,
@@ -54,6 +64,12 @@ pub enum CommitError {
     /// It could not be made durable: nothing was promised, and the caller must not promise anything.
     #[error("the store takes no writes: {0}")]
     Unavailable(String),
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
 }
 
 /// One engine that keeps everything. Object-safe: the daemon holds an `Arc<dyn Store>`.

@@ -393,7 +393,7 @@ pub struct Lease {
 }
 
 /// How a claimed job ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Settlement {
     /// Done; for a delivery with the relay's words.
     Done(String),

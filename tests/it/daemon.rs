@@ -147,7 +147,7 @@ impl Daemon {
             .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
             .unwrap_or_default();
         files.retain(|path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "eml"));
-        files.sort();
+        files.sort_by_key(|path| std::fs::metadata(path).unwrap().modified().unwrap());
         files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
     }
 

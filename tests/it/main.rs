@@ -13,4 +13,5 @@ mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod replay; // all fixtures through async-smtp into the built binary
 mod store; // conformance of the store's engines
+mod support; // what several of them need
 mod verification; // hold, mail, page, redeem, release

@@ -1,0 +1,450 @@
+//! The embedded engine: a journal that is the truth, an index in sled that answers, and one process that owns both.
+//!
+//! A commit is in the journal and synced before it is answered; its rows lie in the overlay until the index has them. The
+//! directory:
+//!
+//! ```text
+//! LOCK                      held while the store is open
+//! VERSION                   the format of the directory
+//! CLEAN                     there after a clean stop
+//! journal/000000000001.seg  records: events and the bytes of mails
+//! big/MAIL_ID.eml           mails over 512 KiB
+//! index/                    sled; made anew from the journal when anything about it is wrong
+//! quarantine/TIME/          what was put away, for those who want to look
+//! ```
+
+mod applier;
+mod files;
+mod index;
+mod open;
+mod overlay;
+mod replay;
+mod status;
+mod writer;
+
+use std::{
+    fs::File,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        mpsc::{self as std_mpsc, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+pub use self::open::{OpenError, OpenReport};
+use self::{
+    files::Layout,
+    overlay::{Merged, Overlay},
+    status::Status,
+    writer::{Command, Writer},
+};
+use super::{
+    AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DedupKey,
+    DeliveryRow, Disk, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan, Queue, RealDisk,
+    RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView,
+    VerificationView,
+    journal::{self, Appender, BigBodies, BigBody, Place, Reader},
+    leases::Leases,
+    machine::{self, Counters, Event, HurryEvent, PlanEvent, SettleEvent},
+    query::{self, View},
+    rows::CheckpointRow,
+    wakes::Wakes,
+};
+use crate::types::{
+    Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
+};
+
+/// Plans that wait for the writer.
+const WAITING: usize = 1024;
+/// Batches that wait for the index; more slow the answers down instead of growing.
+const BEHIND: usize = 8;
+/// Longest wait for the threads when the store is dropped without being closed.
+const DROP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where the store is, and its sizes.
+#[derive(Clone)]
+pub struct Options {
+    /// The data directory.
+    pub path: PathBuf,
+    /// Size in bytes at which a segment is followed by a new one.
+    pub segment_size: u64,
+    /// Mails over this size in bytes have files of their own.
+    pub big_body: usize,
+    /// The disk under the journal.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Options {
+    /// The usual sizes: segments of 64 MiB, files of their own for mails over 512 KiB.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), segment_size: 64 << 20, big_body: 512 << 10, disk: Arc::new(RealDisk) }
+    }
+}
+
+/// The engine. One for each data directory.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    commands: RwLock<Option<mpsc::Sender<Command>>>,
+    /// Hears when the threads are done.
+    done: Arc<Mutex<std_mpsc::Receiver<()>>>,
+    big_body: usize,
+}
+
+/// What calls and threads share.
+struct Shared {
+    rows: Merged,
+    reader: Reader,
+    big: BigBodies,
+    leases: Mutex<Leases>,
+    wakes: Wakes,
+    status: Status,
+    layout: Layout,
+    /// Released with the store.
+    _lock: File,
+}
+
+/// Opens the store, or makes it. Blocks: meant for the start of the daemon.
+pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenError> {
+    let layout = Layout { root: options.path };
+    layout.create()?;
+    let lock = layout.lock()?;
+    layout.check_version(now)?;
+    let clean = layout.take_clean()?;
+    let opened = open::open_index(&layout, clean, now)?;
+    let big = BigBodies::new(layout.big());
+    let place = Place {
+        dir: layout.journal(),
+        disk: options.disk,
+        big: big.clone(),
+        segment_size: options.segment_size,
+    };
+    let appender = appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
+    let shared = Arc::new(Shared {
+        rows: Merged { overlay: Overlay::default(), index: opened.index },
+        reader: Reader::new(layout.journal(), big.clone()),
+        big,
+        leases: Mutex::default(),
+        wakes: Wakes::default(),
+        status: Status::new(layout.root.clone()),
+        layout,
+        _lock: lock,
+    });
+    let embedded = Embedded::start(shared, appender, options.big_body)?;
+    embedded.hurry(now)?;
+    Ok((embedded, opened.report))
+}
+
+/// At the journal's end; in a new segment where the last one can't be gone on with.
+fn appender(place: Place, checkpoint: CheckpointRow) -> std::io::Result<Appender> {
+    let last = journal::list(&place.dir)?.last().copied().unwrap_or(0);
+    let at = checkpoint.end;
+    let len = |number| std::fs::metadata(place.dir.join(format!("{number:012}.seg"))).map(|file| file.len());
+    if last > 0 && last == at.segment && len(last)? == at.offset {
+        return Appender::resume(place, at, checkpoint.next);
+    }
+    Appender::begin(place, last.max(at.segment) + 1, checkpoint.next)
+}
+
+impl Embedded {
+    fn start(shared: Arc<Shared>, appender: Appender, big_body: usize) -> Result<Self, OpenError> {
+        let failed = |problem: String| OpenError::Index { path: shared.layout.index(), problem };
+        let counters = Counters::load(&shared.rows).map_err(|error| failed(error.to_string()))?;
+        let (commands, mut receiver) = mpsc::channel(WAITING);
+        let (units, applied) = sync_channel(BEHIND);
+        let (finished, done) = std_mpsc::channel();
+        let writer = Writer { shared: Arc::clone(&shared), appender, counters, units };
+        let for_applier = Arc::clone(&shared);
+        let apply = move || {
+            if applier::run(&for_applier, &applied) && !for_applier.status.is_fatal() {
+                // Without the mark the next start looks closer; nothing more.
+                let _ = for_applier.layout.mark_clean();
+            }
+            drop(for_applier);
+            let _ = finished.send(());
+        };
+        let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
+        spawn("store-index").spawn(apply).map_err(|error| failed(error.to_string()))?;
+        let write = move || writer.run(&mut receiver);
+        spawn("store-journal").spawn(write).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { shared, commands: RwLock::new(Some(commands)), done: Arc::new(Mutex::new(done)), big_body })
+    }
+
+    /// At start everything that waits for another try is due at once.
+    fn hurry(&self, now: Time) -> Result<(), OpenError> {
+        let failed = |problem: String| OpenError::Index { path: self.shared.layout.index(), problem };
+        let queue = Queue::Outbox;
+        let ids = query::hurried(&self.shared.rows, now).map_err(|error| failed(error.to_string()))?;
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let event = Event::Hurry(HurryEvent { queue, ids, at: now });
+        let (command, _answer) = command(event, Bytes::new(), None);
+        // Tried later when it does not get through: a full disk must not keep the daemon from starting.
+        if let Ok(commands) = self.commands() {
+            let _ = commands.try_send(command);
+        }
+        Ok(())
+    }
+
+    fn commands(&self) -> Result<mpsc::Sender<Command>, CommitError> {
+        let commands = self.commands.read().unwrap_or_else(PoisonError::into_inner);
+        commands.clone().ok_or_else(closed)
+    }
+
+    /// Hands an event to the writer and waits until it is durable.
+    async fn write(
+        &self,
+        event: Event,
+        raw: Bytes,
+        big: Option<BigBody>,
+    ) -> Result<Committed, CommitError> {
+        if let Some(problem) = self.shared.status.refusal() {
+            return Err(CommitError::Unavailable(problem));
+        }
+        let (command, answer) = command(event, raw, big);
+        self.commands()?.send(command).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Writes a big mail's file beside the runtime.
+    async fn write_big(&self, mail: MailId, raw: Bytes) -> Result<BigBody, CommitError> {
+        let big = self.shared.big.clone();
+        let written = tokio::task::spawn_blocking(move || big.write(mail, &raw)).await;
+        let written = written.map_err(std::io::Error::other).and_then(|written| written);
+        written.map_err(|error| CommitError::Unavailable(format!("{}: {error}", self.shared.big.name(mail))))
+    }
+
+    /// Reads a list beside the runtime.
+    async fn list<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(View<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.check_open()?;
+        let shared = Arc::clone(&self.shared);
+        let reading = move || read(View { rows: &shared.rows, records: &shared.reader });
+        tokio::task::spawn_blocking(reading).await.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    /// Reads every record of the journal; tells where one is damaged.
+    async fn check_journal(&self) -> Result<Vec<String>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let check = move || journal::damage(&shared.layout.journal());
+        let checked = tokio::task::spawn_blocking(check).await.map_err(std::io::Error::other);
+        checked.and_then(|checked| checked).map_err(|error| StoreError::Unavailable(format!("journal: {error}")))
+    }
+
+    fn view(&self) -> Result<View<'_>, StoreError> {
+        self.check_open()?;
+        Ok(View { rows: &self.shared.rows, records: &self.shared.reader })
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        let open = self.commands.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        if open { Ok(()) } else { Err(StoreError::Unavailable("the store is closed".to_owned())) }
+    }
+
+    /// Lets the threads finish; they do once no sender is left.
+    fn let_go(&self) -> bool {
+        self.commands.write().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    }
+}
+
+type Answer = oneshot::Receiver<Result<Committed, CommitError>>;
+
+fn command(event: Event, raw: Bytes, big: Option<BigBody>) -> (Command, Answer) {
+    let (reply, answer) = oneshot::channel();
+    (Command { event, raw, big, queued: Instant::now(), reply }, answer)
+}
+
+fn closed() -> CommitError {
+    CommitError::Unavailable("the store is closed".to_owned())
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn sender(
+        &self,
+        address: &EmailAddress,
+        once: &[DedupKey],
+        since: Time,
+    ) -> Result<SenderView, StoreError> {
+        query::sender(self.view()?.rows, address, once, since)
+    }
+
+    async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
+        query::token(self.view()?.rows, digest)
+    }
+
+    async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError> {
+        query::verification(self.view()?.rows, id)
+    }
+
+    async fn verifications(
+        &self,
+        address: &EmailAddress,
+        limit: usize,
+    ) -> Result<Vec<VerificationView>, StoreError> {
+        query::verifications(self.view()?.rows, address, limit)
+    }
+
+    async fn commit(&self, mut plan: Plan) -> Result<Committed, CommitError> {
+        let raw = plan.mail.as_mut().map(|mail| std::mem::take(&mut mail.raw)).unwrap_or_default();
+        let id = plan.mail.as_ref().map(|mail| mail.facts.id);
+        let Some(mail) = id.filter(|_| raw.len() > self.big_body) else {
+            return self.write(Event::Plan(Box::new(PlanEvent::new(plan, false))), raw, None).await;
+        };
+        let big = self.write_big(mail, raw).await?;
+        let event = Event::Plan(Box::new(PlanEvent::new(plan, true)));
+        let written = self.write(event, Bytes::new(), Some(big)).await;
+        if matches!(&written, Err(error) if !matches!(error, CommitError::Unavailable(_))) {
+            // Refused for certain. After `Unavailable` the file stays until the next start finds whose it is.
+            self.shared.big.remove(mail);
+        }
+        written
+    }
+
+    async fn claim(
+        &self,
+        queue: Queue,
+        now: Time,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let rows = self.view()?.rows;
+        let mut leases = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        query::claim(rows, &mut leases, (queue, now), max, lease)
+    }
+
+    async fn settle(&self, lease: &Lease, settlement: Settlement, at: Time) -> Result<Settled, CommitError> {
+        let Some(settling) = Leases::settle(&self.shared.leases, lease) else { return Ok(Settled::Lost) };
+        let event = SettleEvent { queue: lease.queue, id: lease.job.id, settlement, at };
+        match self.write(Event::Settle(event), Bytes::new(), None).await {
+            Ok(_) => {
+                settling.over();
+                self.shared.wakes.of(lease.queue).notify_one();
+                Ok(Settled::Ok)
+            }
+            Err(CommitError::Gone) => {
+                settling.over();
+                Ok(Settled::Lost)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn next_due(&self, queue: Queue) -> Result<Option<Time>, StoreError> {
+        let rows = self.view()?.rows;
+        let leases = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        query::next_due(rows, &leases, queue)
+    }
+
+    fn wakes(&self, queue: Queue) -> Arc<Notify> {
+        Arc::clone(self.shared.wakes.of(queue))
+    }
+
+    async fn raw(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
+        self.check_open()?;
+        let (shared, body) = (Arc::clone(&self.shared), *body);
+        let read = tokio::task::spawn_blocking(move || shared.reader.body(&body)).await;
+        read.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    async fn request(&self, id: &RequestId) -> Result<Option<RequestRow>, StoreError> {
+        self.view()?.request(id)
+    }
+
+    async fn comments(&self, id: &RequestId) -> Result<Vec<Comment>, StoreError> {
+        let id = id.clone();
+        self.list(move |view| view.comments(&id)).await
+    }
+
+    async fn requests(
+        &self,
+        filter: &RequestFilter,
+        page: PageRequest,
+    ) -> Result<Page<RequestRow>, StoreError> {
+        let filter = filter.clone();
+        self.list(move |view| view.requests(&filter, &page)).await
+    }
+
+    async fn held(&self, id: HeldId) -> Result<Option<HeldRow>, StoreError> {
+        self.view()?.held(id)
+    }
+
+    async fn held_mails(&self, filter: &HeldFilter, page: PageRequest) -> Result<Page<HeldRow>, StoreError> {
+        let filter = filter.clone();
+        self.list(move |view| view.held_mails(&filter, &page)).await
+    }
+
+    async fn accounts(&self, filter: &AccountFilter, page: PageRequest) -> Result<Page<Account>, StoreError> {
+        let filter = filter.clone();
+        self.list(move |view| query::accounts(view.rows, &filter, &page)).await
+    }
+
+    async fn decisions(
+        &self,
+        filter: &DecisionFilter,
+        page: PageRequest,
+    ) -> Result<Page<DecisionRow>, StoreError> {
+        let filter = filter.clone();
+        self.list(move |view| view.decisions(&filter, &page)).await
+    }
+
+    async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError> {
+        let to = to.clone();
+        self.list(move |view| query::deliveries(view.rows, &to)).await
+    }
+
+    async fn held_count(&self) -> Result<u64, StoreError> {
+        self.list(|view| query::held_count(view.rows)).await
+    }
+
+    async fn sweep(
+        &self,
+        duplicates_before: Time,
+        tokens_before: Time,
+        max: usize,
+    ) -> Result<usize, CommitError> {
+        let before = (duplicates_before, tokens_before);
+        let event = self.list(move |view| machine::candidates(view.rows, before, max)).await?;
+        let Some(event) = event else { return Ok(0) };
+        let found = event.keys.len();
+        self.write(Event::Sweep(event), Bytes::new(), None).await?;
+        Ok(found)
+    }
+
+    fn health(&self) -> Health {
+        self.shared.status.health()
+    }
+
+    async fn audit(&self) -> Result<Vec<String>, StoreError> {
+        let mut problems = self.list(|view| super::audit::audit(view.rows)).await?;
+        problems.extend(self.check_journal().await?);
+        Ok(problems)
+    }
+
+    async fn close(&self) {
+        if !self.let_go() {
+            return;
+        }
+        let done = Arc::clone(&self.done);
+        let wait = move || done.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        // An error says that the thread is gone: done as well.
+        let _ = tokio::task::spawn_blocking(wait).await;
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if self.let_go() {
+            let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = done.recv_timeout(DROP_LIMIT);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Bringing the index up to the journal: from its checkpoint after a crash, from the beginning when it is made anew.
+
+use std::{fs, io, os::unix::fs::FileExt};
+
+use super::{files::Layout, index::Index};
+use crate::{
+    store::{
+        CommitError,
+        journal::{self, Found, Scan},
+        machine,
+        rows::{Changes, CheckpointRow, Layered, Location, Txn},
+    },
+    types::Time,
+};
+
+/// Most records in one write of the index.
+const MAX_RECORDS: u64 = 64;
+
+/// Why the index can't be brought up; it is made anew.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The index does not work.
+    Index(String),
+    /// The journal can't be read.
+    Journal(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Journal(error)
+    }
+}
+
+/// One run over the journal.
+pub(super) struct Replay<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) index: &'a Index,
+    pub(super) clean: bool,
+    pub(super) now: Time,
+    pub(super) checkpoint: CheckpointRow,
+    pub(super) replayed: u64,
+    pub(super) damage: Vec<String>,
+    changes: Changes,
+    pending: u64,
+}
+
+impl<'a> Replay<'a> {
+    /// From the checkpoint.
+    pub(super) fn new(
+        layout: &'a Layout,
+        index: &'a Index,
+        checkpoint: CheckpointRow,
+        (clean, now): (bool, Time),
+    ) -> Self {
+        let (damage, changes) = (Vec::new(), Changes::new());
+        Self { layout, index, clean, now, checkpoint, replayed: 0, damage, changes, pending: 0 }
+    }
+
+    /// Applies all records behind the checkpoint.
+    pub(super) fn run(&mut self) -> Result<(), Trouble> {
+        let segments = journal::list(&self.layout.journal())?;
+        let from = self.checkpoint.end;
+        let last = segments.last().copied().unwrap_or(0);
+        for number in segments.into_iter().filter(|number| *number >= from.segment) {
+            self.segment(number, (number == from.segment).then_some(from.offset), number == last)?;
+        }
+        self.write()?;
+        self.index.flush().and_then(|()| self.index.sync()).map_err(|error| Trouble::Index(error.to_string()))
+    }
+
+    fn segment(&mut self, number: u64, offset: Option<u64>, last: bool) -> Result<(), Trouble> {
+        let mut scan = match Scan::open(&self.layout.journal(), number, offset)? {
+            Ok(scan) => scan,
+            Err(what) => {
+                self.damage.push(format!("segment {number}: {what}; none of its records can be used"));
+                return Ok(());
+            }
+        };
+        if offset.is_none() {
+            self.checkpoint.end = scan.position();
+        }
+        while let Some(found) = scan.next()? {
+            match found {
+                Found::Record { seq, at, end, event, .. } => self.record(seq, (at, end), &event)?,
+                Found::Damage { at, batch, .. } if last && !self.clean && self.is_torn(at, batch)? => {
+                    self.cut(at, "the last batch was not written whole, and nobody was told that it was")?;
+                    return Ok(());
+                }
+                Found::Damage { at, what, .. } => {
+                    self.damage.push(format!("segment {number}, offset {}: {what}; they are skipped", at.offset));
+                }
+                Found::Tail { at, .. } if last && !self.clean => {
+                    self.cut(at, "the last batch was not written whole, and nobody was told that it was")?;
+                    return Ok(());
+                }
+                Found::Tail { at, len } => {
+                    let offset = at.offset;
+                    self.damage.push(format!("segment {number}, offset {offset}: the last {len} bytes are no record"));
+                    if last {
+                        self.cut(at, "they are no record")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all that follows the damage is of the batch that was being written when the damage arose.
+    fn is_torn(&self, at: Location, batch: u64) -> Result<bool, Trouble> {
+        if batch > self.checkpoint.next {
+            return Ok(false);
+        }
+        let Ok(mut rest) = Scan::open(&self.layout.journal(), at.segment, Some(at.offset))? else {
+            return Ok(false);
+        };
+        while let Some(found) = rest.next()? {
+            match found {
+                Found::Record { batch: of, .. } | Found::Damage { batch: of, .. } if of != batch => {
+                    return Ok(false);
+                }
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Cuts the last segment off, and keeps what is cut for those who want to look.
+    fn cut(&mut self, at: Location, why: &str) -> Result<(), Trouble> {
+        let path = self.layout.journal().join(format!("{:012}.seg", at.segment));
+        let file = fs::OpenOptions::new().read(true).write(true).open(&path)?;
+        let len = file.metadata()?.len().saturating_sub(at.offset);
+        let mut tail = vec![0; usize::try_from(len).unwrap_or(0)];
+        file.read_exact_at(&mut tail, at.offset)?;
+        if tail.iter().any(|byte| *byte != 0) {
+            let kept = self.layout.quarantine(self.now)?.join(format!("{:012}.{}.tail", at.segment, at.offset));
+            fs::write(&kept, &tail)?;
+            self.damage.push(format!(
+                "segment {}, offset {}: {len} bytes were cut off: {why}; they are kept in {}",
+                at.segment,
+                at.offset,
+                kept.display()
+            ));
+        }
+        file.set_len(at.offset)?;
+        file.sync_all()?;
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        seq: u64,
+        (at, end): (Location, Location),
+        event: &machine::Event,
+    ) -> Result<(), Trouble> {
+        if seq < self.checkpoint.next {
+            return Ok(());
+        }
+        if seq > self.checkpoint.next {
+            let (first, last) = (self.checkpoint.next, seq - 1);
+            self.damage.push(format!(
+                "segment {}, offset {}: records {first} to {last} are missing before it",
+                at.segment, at.offset
+            ));
+        }
+        let rows = Layered { base: self.index, changes: &self.changes };
+        let mut txn = Txn::new(&rows);
+        match machine::apply(event, at, &mut txn) {
+            Ok(_) => {
+                let changes = txn.into_changes();
+                self.changes.extend(changes);
+            }
+            Err(CommitError::Unavailable(error)) => return Err(Trouble::Index(error)),
+            Err(error) if self.damage.is_empty() => {
+                return Err(Trouble::Index(format!("record {seq} does not follow from it: {error}")));
+            }
+            Err(error) => self.damage.push(format!(
+                "segment {}, offset {}: record {seq} can't be used without what is missing: {error}",
+                at.segment, at.offset
+            )),
+        }
+        self.checkpoint = CheckpointRow { end, next: seq + 1 };
+        self.replayed += 1;
+        self.pending += 1;
+        if self.pending >= MAX_RECORDS { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), Trouble> {
+        self.pending = 0;
+        let written = self.index.apply(std::mem::take(&mut self.changes), self.checkpoint);
+        written.and_then(|()| self.index.flush()).map_err(|error| Trouble::Index(error.to_string()))
+    }
+}

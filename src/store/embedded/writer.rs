@@ -1,0 +1,226 @@
+//! The one thread that writes the journal. It takes all plans that wait, checks each against the rows and the plans before
+//! it, writes them with one write and one sync, shows their rows to all reads, and only then answers.
+
+use std::{
+    sync::{Arc, mpsc::SyncSender},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Shared, applier::Unit};
+use crate::store::{
+    CommitError, Committed,
+    journal::{Append, Appender, BigBody},
+    machine::{self, Counters, Event},
+    rows::{Changes, CheckpointRow, Layered, Rows, Txn, key},
+};
+
+/// Most plans in one batch.
+const MAX_PLANS: usize = 1024;
+/// Most bytes of mail in one batch.
+const MAX_BYTES: usize = 16 << 20;
+/// How often a store that takes no writes tries again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How often it looks for those who wait meanwhile.
+const POLL_EVERY: Duration = Duration::from_millis(20);
+
+/// An event to be written, and who waits for it.
+pub(super) struct Command {
+    pub(super) event: Event,
+    pub(super) raw: Bytes,
+    pub(super) big: Option<BigBody>,
+    pub(super) queued: Instant,
+    pub(super) reply: oneshot::Sender<Result<Committed, CommitError>>,
+}
+
+/// The writer's own state.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) appender: Appender,
+    pub(super) counters: Counters,
+    pub(super) units: SyncSender<Vec<Unit>>,
+}
+
+type Answer = (oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>);
+
+/// What a batch comes to.
+#[derive(Default)]
+struct Batch {
+    changes: Changes,
+    units: Vec<Unit>,
+    answers: Vec<Answer>,
+}
+
+impl Writer {
+    /// Writes until all senders are gone.
+    pub(super) fn run(mut self, commands: &mut mpsc::Receiver<Command>) {
+        while let Some(first) = commands.blocking_recv() {
+            self.shared.status.waiting_since(Some(first.queued));
+            let waiting = drain(first, commands);
+            self.commit(waiting);
+            self.shared.status.waiting_since(None);
+            self.wait_until_writable(commands);
+        }
+    }
+
+    fn commit(&mut self, waiting: Vec<Command>) {
+        if let Some(problem) = self.shared.status.refusal() {
+            return refuse(waiting, &problem);
+        }
+        if let Err(error) = self.appender.begin_batch() {
+            return self.unwritten(waiting.into_iter().map(|command| command.reply), &error);
+        }
+        let mut counters = self.counters.clone();
+        let batch = self.check(waiting, &mut counters);
+        match self.appender.commit() {
+            Ok(()) => {
+                self.counters = counters;
+                self.publish(batch);
+            }
+            Err(Append::Unwritten(error)) => {
+                self.unwritten(batch.answers.into_iter().map(|(reply, _)| reply), &error);
+            }
+            Err(Append::Unsynced(error)) => {
+                let problem = format!("the journal can't be synced: {error}");
+                self.shared.status.fail_for_good(problem.clone());
+                answer_all(batch.answers.into_iter().map(|(reply, _)| reply), &problem);
+            }
+        }
+    }
+
+    /// Checks each plan against the rows and those before it. Refusals are answered with the batch, since they may rest
+    /// on plans of it.
+    fn check(&mut self, waiting: Vec<Command>, counters: &mut Counters) -> Batch {
+        let mut batch = Batch { answers: Vec::with_capacity(waiting.len()), ..Batch::default() };
+        for command in waiting {
+            let rows = Layered { base: &self.shared.rows, changes: &batch.changes };
+            let outcome = add(&mut self.appender, counters, &rows, (command.event, &command.raw, command.big));
+            let answer = outcome.map(|(committed, unit)| {
+                batch.changes.extend(unit.changes.clone());
+                batch.units.push(unit);
+                committed
+            });
+            batch.answers.push((command.reply, answer));
+        }
+        batch
+    }
+
+    fn publish(&mut self, batch: Batch) {
+        self.shared.rows.overlay.publish(batch.units.iter().map(|unit| (unit.seq, &unit.changes)));
+        self.wake(&batch.changes);
+        for (reply, answer) in batch.answers {
+            // Who asked may have gone; what was committed stays so.
+            let _ = reply.send(answer);
+        }
+        if !batch.units.is_empty() && self.units.send(batch.units).is_err() {
+            self.shared.status.fail_for_good("the index is not written any more".to_owned());
+        }
+    }
+
+    fn wake(&self, changes: &Changes) {
+        let added = changes.range(b"j/".to_vec()..b"j0".to_vec()).filter(|(_, value)| value.is_some());
+        let mut last = None;
+        for queue in added.filter_map(|(place, _)| key::queue_of(place)) {
+            if last.replace(queue) != Some(queue) {
+                self.shared.wakes.of(queue).notify_one();
+            }
+        }
+    }
+
+    fn unwritten(
+        &mut self,
+        replies: impl Iterator<Item = oneshot::Sender<Result<Committed, CommitError>>>,
+        error: &std::io::Error,
+    ) {
+        self.appender.drop_batch();
+        let problem = format!("the journal can't be written: {error}");
+        self.shared.status.fail(problem.clone());
+        answer_all(replies, &problem);
+    }
+
+    /// While no writes get through: refuses all who come, and tries each second whether that has changed.
+    fn wait_until_writable(&mut self, commands: &mut mpsc::Receiver<Command>) {
+        let mut probed = Instant::now();
+        while let Some(problem) = self.shared.status.refusal() {
+            if self.shared.status.is_fatal() {
+                return;
+            }
+            match commands.try_recv() {
+                Ok(command) => refuse(vec![command], &problem),
+                Err(mpsc::error::TryRecvError::Disconnected) => return,
+                Err(mpsc::error::TryRecvError::Empty) => thread::sleep(POLL_EVERY),
+            }
+            if probed.elapsed() >= PROBE_EVERY {
+                self.probe();
+                probed = Instant::now();
+            }
+        }
+    }
+
+    /// Writes a record that says nothing.
+    fn probe(&mut self) {
+        if self.appender.begin_batch().is_err() {
+            return;
+        }
+        let rows = Layered { base: &self.shared.rows, changes: &Changes::new() };
+        let outcome = add(&mut self.appender, &mut self.counters, &rows, (Event::Noop, &Bytes::new(), None));
+        match self.appender.commit() {
+            Ok(()) => {
+                self.shared.status.recover();
+                if let Ok((_, unit)) = outcome {
+                    self.publish(Batch { units: vec![unit], ..Batch::default() });
+                }
+            }
+            Err(Append::Unwritten(_)) => self.appender.drop_batch(),
+            Err(Append::Unsynced(error)) => {
+                self.shared.status.fail_for_good(format!("the journal can't be synced: {error}"));
+            }
+        }
+    }
+}
+
+/// All that wait, up to the size of a batch.
+fn drain(first: Command, commands: &mut mpsc::Receiver<Command>) -> Vec<Command> {
+    let mut bytes = first.raw.len();
+    let mut waiting = vec![first];
+    while waiting.len() < MAX_PLANS && bytes < MAX_BYTES {
+        let Ok(next) = commands.try_recv() else { break };
+        bytes += next.raw.len();
+        waiting.push(next);
+    }
+    waiting
+}
+
+/// Checks an event, numbers it, makes its rows, and adds its record to the batch.
+fn add(
+    appender: &mut Appender,
+    counters: &mut Counters,
+    rows: &dyn Rows,
+    (mut event, raw, big): (Event, &Bytes, Option<BigBody>),
+) -> Result<(Committed, Unit), CommitError> {
+    machine::prepare(&mut event, rows, counters)?;
+    let (seq, at) = (appender.next(), appender.position());
+    let mut txn = Txn::new(rows);
+    let committed = machine::apply(&event, at, &mut txn)?;
+    let body: &[u8] = if big.is_some() { &[] } else { raw };
+    appender.push(&event, body, big).map_err(CommitError::Unavailable)?;
+    counters.take(&event);
+    let checkpoint = CheckpointRow { end: appender.position(), next: appender.next() };
+    Ok((committed, Unit { seq, changes: txn.into_changes(), checkpoint }))
+}
+
+fn refuse(waiting: Vec<Command>, problem: &str) {
+    answer_all(waiting.into_iter().map(|command| command.reply), problem);
+}
+
+fn answer_all(
+    replies: impl Iterator<Item = oneshot::Sender<Result<Committed, CommitError>>>,
+    problem: &str,
+) {
+    for reply in replies {
+        let _ = reply.send(Err(CommitError::Unavailable(problem.to_owned())));
+    }
+}

@@ -1,0 +1,159 @@
+//! Appending: records of one batch are put together in memory, written by one call and made durable by one sync.
+
+use std::{fs::File, io, path::PathBuf, sync::Arc};
+
+use super::{BigBodies, BigBody, Disk, Segment, record, segment};
+use crate::{
+    ops,
+    store::{machine::Event, rows::Location},
+};
+
+/// A buffer is given back to the system above this capacity.
+const KEEP_CAPACITY: usize = 2 << 20;
+
+/// Why a batch is not in the journal.
+#[derive(Debug)]
+pub(in crate::store) enum Append {
+    /// It was not written: nothing of it is there, and another try may succeed.
+    Unwritten(io::Error),
+    /// It was written and the sync failed: what is on disk is unknown, and stays so.
+    Unsynced(io::Error),
+}
+
+/// The end of the journal.
+pub(in crate::store) struct Appender {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+    big: BigBodies,
+    segment_size: u64,
+    segment: Segment,
+    file: File,
+    offset: u64,
+    next: u64,
+    buffer: Vec<u8>,
+    records: u16,
+    big_written: bool,
+    /// Behind `offset` lies what a failed write has left.
+    dirty: bool,
+}
+
+/// Where the journal lies, and how it is written.
+pub(in crate::store) struct Place {
+    pub(in crate::store) dir: PathBuf,
+    pub(in crate::store) disk: Arc<dyn Disk>,
+    pub(in crate::store) big: BigBodies,
+    pub(in crate::store) segment_size: u64,
+}
+
+impl Appender {
+    /// At the end of an existing segment; `next` is the number of the next record.
+    pub(in crate::store) fn resume(place: Place, end: Location, next: u64) -> io::Result<Self> {
+        let (segment, file) = Segment::open(&place.dir, end.segment)?.map_err(io::Error::other)?;
+        Ok(Self::at(place, (segment, file), end.offset, next))
+    }
+
+    /// In a new segment.
+    pub(in crate::store) fn begin(place: Place, number: u64, next: u64) -> io::Result<Self> {
+        let segment = new_segment(number, next);
+        let file = segment.create(&place.dir, &*place.disk)?;
+        Ok(Self::at(place, (segment, file), segment::HEADER, next))
+    }
+
+    fn at(place: Place, (segment, file): (Segment, File), offset: u64, next: u64) -> Self {
+        Self {
+            dir: place.dir,
+            disk: place.disk,
+            big: place.big,
+            segment_size: place.segment_size,
+            segment,
+            file,
+            offset,
+            next,
+            buffer: Vec::new(),
+            records: 0,
+            big_written: false,
+            dirty: false,
+        }
+    }
+
+    /// Where the next record will be.
+    pub(in crate::store) fn position(&self) -> Location {
+        Location { segment: self.segment.number, offset: self.offset + self.buffer.len() as u64 }
+    }
+
+    /// The number of the next record.
+    pub(in crate::store) fn next(&self) -> u64 {
+        self.next + u64::from(self.records)
+    }
+
+    /// Bytes of the batch.
+    pub(in crate::store) fn batch_len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Makes ready for a batch: a full segment is followed by a new one, and the rest of a failed write is cut off.
+    pub(in crate::store) fn begin_batch(&mut self) -> io::Result<()> {
+        self.drop_batch();
+        if self.dirty {
+            self.file.set_len(self.offset)?;
+            self.dirty = false;
+        }
+        if self.offset < self.segment_size {
+            return Ok(());
+        }
+        let segment = new_segment(self.segment.number + 1, self.next);
+        self.file = segment.create(&self.dir, &*self.disk)?;
+        self.segment = segment;
+        self.offset = segment::HEADER;
+        Ok(())
+    }
+
+    /// Adds a record to the batch.
+    pub(in crate::store) fn push(
+        &mut self,
+        event: &Event,
+        raw: &[u8],
+        big: Option<BigBody>,
+    ) -> Result<(), String> {
+        let parts = record::Parts {
+            salt: self.segment.salt,
+            seq: self.next(),
+            place: self.records,
+            body: big.map_or(Ok(raw), |big| Err((big.len, big.crc))),
+        };
+        record::write(&mut self.buffer, event, parts)?;
+        self.records += 1;
+        self.big_written |= big.is_some();
+        Ok(())
+    }
+
+    /// Writes the batch and waits until it is on disk. One write, one sync.
+    pub(in crate::store) fn commit(&mut self) -> Result<(), Append> {
+        if self.records == 0 {
+            return Ok(());
+        }
+        self.dirty = true;
+        if self.big_written {
+            self.big.sync_dir().map_err(Append::Unwritten)?;
+        }
+        self.disk.write_all_at(&self.file, &self.buffer, self.offset).map_err(Append::Unwritten)?;
+        self.disk.sync_data(&self.file).map_err(Append::Unsynced)?;
+        self.dirty = false;
+        self.offset += self.buffer.len() as u64;
+        self.next += u64::from(self.records);
+        self.drop_batch();
+        Ok(())
+    }
+
+    /// Forgets the batch.
+    pub(in crate::store) fn drop_batch(&mut self) {
+        self.buffer.clear();
+        self.buffer.shrink_to(KEEP_CAPACITY);
+        self.records = 0;
+        self.big_written = false;
+    }
+}
+
+fn new_segment(number: u64, first: u64) -> Segment {
+    Segment { number, salt: u64::from_le_bytes(ops::random()), first }
+}

@@ -1,0 +1,187 @@
+//! Walking through a segment: replay, rebuild, audit, and the search for its end.
+
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+
+use super::{Segment, record, segment};
+use crate::store::{machine::Event, rows::Location};
+
+/// Bytes read at a time.
+const CHUNK: usize = 4 << 20;
+
+/// What a walk meets.
+pub(in crate::store) enum Found {
+    /// A record, and where the next one begins.
+    Record {
+        /// Its number.
+        seq: u64,
+        /// Where it begins.
+        at: Location,
+        /// Where the next one begins.
+        end: Location,
+        /// The number of the first record of its batch.
+        batch: u64,
+        /// What it holds.
+        event: Box<Event>,
+    },
+    /// Bytes that are no record, with whole records behind them.
+    Damage {
+        /// Where they begin.
+        at: Location,
+        /// What is wrong.
+        what: String,
+        /// The number of the first record of the batch that goes on behind them.
+        batch: u64,
+    },
+    /// Bytes at the end that are no record.
+    Tail {
+        /// Where they begin.
+        at: Location,
+        /// How many there are.
+        len: u64,
+    },
+}
+
+/// One walk through one segment.
+pub(in crate::store) struct Scan {
+    file: File,
+    segment: Segment,
+    len: u64,
+    offset: u64,
+    buffer: Vec<u8>,
+    /// Where in the file the buffer begins.
+    start: u64,
+}
+
+impl Scan {
+    /// From `offset` on, or from the first record. The inner error says what is wrong with the header.
+    pub(in crate::store) fn open(dir: &Path, number: u64, offset: Option<u64>) -> io::Result<Result<Self, String>> {
+        Ok(Segment::open(dir, number)?.and_then(|(segment, file)| {
+            let len = file.metadata().map_err(|error| error.to_string())?.len();
+            let offset = offset.unwrap_or(segment::HEADER);
+            Ok(Self { file, segment, len, offset, buffer: Vec::new(), start: offset })
+        }))
+    }
+
+    /// Where it is.
+    pub(in crate::store) fn position(&self) -> Location {
+        self.at(self.offset)
+    }
+
+    /// What comes next; `None` at the end.
+    pub(in crate::store) fn next(&mut self) -> io::Result<Option<Found>> {
+        if self.offset >= self.len {
+            return Ok(None);
+        }
+        let at = self.at(self.offset);
+        match self.record_at(self.offset)? {
+            Some((header, event)) => {
+                self.offset += header.record_len() as u64;
+                let end = self.at(self.offset);
+                Ok(Some(Found::Record { seq: header.seq, at, end, batch: batch(header), event }))
+            }
+            None => self.damage(at).map(Some),
+        }
+    }
+
+    fn at(&self, offset: u64) -> Location {
+        Location { segment: self.segment.number, offset }
+    }
+
+    /// A whole record of this segment at the offset.
+    fn record_at(&mut self, offset: u64) -> io::Result<Option<(record::Header, Box<Event>)>> {
+        let Some(header) = self.header_at(offset)? else { return Ok(None) };
+        let bytes = self.bytes(offset, header.record_len())?;
+        if bytes.len() < header.record_len() || !header.is_whole(bytes) {
+            return Ok(None);
+        }
+        if header.version > record::VERSION {
+            return Err(io::Error::other(format!(
+                "segment {}, offset {offset}: a record of version {}, and this program reads up to {}",
+                self.segment.number,
+                header.version,
+                record::VERSION
+            )));
+        }
+        let bytes = self.bytes(offset, header.record_len())?;
+        let event = rmp_serde::from_slice(&bytes[record::HEADER..record::HEADER + header.event_len]);
+        Ok(event.ok().map(|event| (header, Box::new(event))))
+    }
+
+    fn header_at(&mut self, offset: u64) -> io::Result<Option<record::Header>> {
+        let salt = self.segment.salt;
+        let room = self.len.saturating_sub(offset);
+        let header = record::Header::parse(self.bytes(offset, record::HEADER)?);
+        Ok(header.filter(|header| header.salt == salt && header.record_len() as u64 <= room))
+    }
+
+    /// Up to `len` bytes at the offset, fewer at the end of the file.
+    fn bytes(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
+        let have = self.start + self.buffer.len() as u64;
+        if offset < self.start || offset + len as u64 > have {
+            let room = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+            self.buffer.resize(len.max(CHUNK).min(room), 0);
+            self.file.read_exact_at(&mut self.buffer, offset)?;
+            self.start = offset;
+        }
+        let from = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
+        let until = (from + len).min(self.buffer.len());
+        Ok(self.buffer.get(from..until).unwrap_or_default())
+    }
+
+    /// Looks for the next whole record behind what is none.
+    fn damage(&mut self, at: Location) -> io::Result<Found> {
+        let mut offset = at.offset + 1;
+        while let Some(candidate) = self.find_magic(offset)? {
+            if let Some((header, _)) = self.record_at(candidate)? {
+                self.offset = candidate;
+                let what = format!("{} bytes are no record", candidate - at.offset);
+                return Ok(Found::Damage { at, what, batch: batch(header) });
+            }
+            offset = candidate + 1;
+        }
+        self.offset = self.len;
+        Ok(Found::Tail { at, len: self.len - at.offset })
+    }
+
+    fn find_magic(&mut self, mut offset: u64) -> io::Result<Option<u64>> {
+        while offset + record::HEADER as u64 <= self.len {
+            let bytes = self.bytes(offset, CHUNK)?;
+            if let Some(found) = bytes.windows(record::MAGIC.len()).position(|four| four == record::MAGIC) {
+                return Ok(Some(offset + found as u64));
+            }
+            offset += (bytes.len().saturating_sub(record::MAGIC.len() - 1)).max(1) as u64;
+        }
+        Ok(None)
+    }
+}
+
+/// Reads all segments but what is being written at the end of the last, and names what is no record.
+pub(in crate::store) fn damage(dir: &Path) -> io::Result<Vec<String>> {
+    let (segments, mut damage) = (segment::list(dir)?, Vec::new());
+    for number in &segments {
+        let mut scan = match Scan::open(dir, *number, None)? {
+            Ok(scan) => scan,
+            Err(what) => {
+                damage.push(format!("segment {number}: {what}"));
+                continue;
+            }
+        };
+        while let Some(found) = scan.next()? {
+            match found {
+                Found::Record { .. } => {}
+                Found::Damage { at, what, .. } => {
+                    damage.push(format!("segment {number}, offset {}: {what}", at.offset));
+                }
+                Found::Tail { .. } if segments.last() == Some(number) => {}
+                Found::Tail { at, len } => {
+                    damage.push(format!("segment {number}, offset {}: the last {len} bytes are no record", at.offset));
+                }
+            }
+        }
+    }
+    Ok(damage)
+}
+
+fn batch(header: record::Header) -> u64 {
+    header.seq.saturating_sub(u64::from(header.place))
+}

@@ -1,0 +1,115 @@
+//! Segment files: `000000000001.seg`, each with a header of 40 bytes.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use super::Disk;
+
+const MAGIC: [u8; 8] = *b"VESTSEG\n";
+/// The version of segments that this program writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+/// Length of the header.
+pub(super) const HEADER: u64 = 40;
+
+/// One segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Segment {
+    /// Its number, counted from 1.
+    pub(in crate::store) number: u64,
+    /// What its records carry.
+    pub(in crate::store) salt: u64,
+    /// The number of its first record.
+    pub(in crate::store) first: u64,
+}
+
+/// The file of a segment.
+pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:012}.seg"))
+}
+
+/// The numbers of all segments, ascending.
+pub(in crate::store) fn list(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let number: Option<u64> = name.to_str().and_then(|name| name.strip_suffix(".seg")?.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+impl Segment {
+    /// Makes the file, header and directory entry on disk before it returns.
+    pub(super) fn create(self, dir: &Path, disk: &dyn Disk) -> io::Result<File> {
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).to_owned();
+        let file = options.open(path(dir, self.number))?;
+        disk.write_all_at(&file, &self.header(), 0)?;
+        file.sync_all()?;
+        File::open(dir)?.sync_all()?;
+        Ok(file)
+    }
+
+    /// Opens the file and reads its header. The inner error says what is wrong with the header.
+    pub(super) fn open(dir: &Path, number: u64) -> io::Result<Result<(Self, File), String>> {
+        let file = OpenOptions::new().read(true).write(true).open(path(dir, number))?;
+        let mut header = [0; HEADER as usize];
+        if file.metadata()?.len() < HEADER {
+            return Ok(Err("its header is cut off".to_owned()));
+        }
+        file.read_exact_at(&mut header, 0)?;
+        Ok(Self::parse(&header, number).map(|segment| (segment, file)))
+    }
+
+    fn header(self) -> [u8; HEADER as usize] {
+        let mut header = [0; HEADER as usize];
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        header[12..20].copy_from_slice(&self.salt.to_le_bytes());
+        header[20..28].copy_from_slice(&self.first.to_le_bytes());
+        header[28..36].copy_from_slice(&self.number.to_le_bytes());
+        let crc = crc32fast::hash(&header[..36]);
+        header[36..].copy_from_slice(&crc.to_le_bytes());
+        header
+    }
+
+    fn parse(header: &[u8; HEADER as usize], number: u64) -> Result<Self, String> {
+        let u64_at = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let segment = Self { number, salt: u64_at(12), first: u64_at(20) };
+        let format = header[8..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        if header[..8] == MAGIC && format > FORMAT {
+            return Err(format!("it has format {format}, and this program reads up to {FORMAT}"));
+        }
+        if segment.header() == *header { Ok(segment) } else { Err("its header is damaged".to_owned()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_reads_back_and_a_wrong_one_is_named() {
+        let segment = Segment { number: 3, salt: 99, first: 17 };
+        let header = segment.header();
+        assert_eq!(Segment::parse(&header, 3), Ok(segment));
+        assert!(Segment::parse(&header, 4).unwrap_err().contains("damaged"));
+        let mut newer = header;
+        newer[8] = 9;
+        assert!(Segment::parse(&newer, 3).unwrap_err().contains("format 9"));
+    }
+
+    #[test]
+    fn segments_are_listed_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in [12, 2, 1] {
+            Segment { number, salt: 1, first: 1 }.create(dir.path(), &super::super::RealDisk).unwrap();
+        }
+        std::fs::write(dir.path().join("notes.txt"), "").unwrap();
+        assert_eq!(list(dir.path()).unwrap(), [1, 2, 12]);
+    }
+}

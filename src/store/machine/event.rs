@@ -1,0 +1,98 @@
+//! What the journal holds. Fields carry their names, and new ones have defaults: old journals stay readable.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use uuid::Uuid;
+
+use crate::{
+    store::{Lane, Plan, Queue, Settlement},
+    types::{RequestId, Time},
+};
+
+/// One change of state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::store) enum Event {
+    /// A plan with what the writer gave it.
+    Plan(Box<PlanEvent>),
+    /// The end of a lease.
+    Settle(SettleEvent),
+    /// Jobs that are due earlier.
+    Hurry(HurryEvent),
+    /// Rows past their time.
+    Sweep(SweepEvent),
+    /// Nothing: proves that a write gets through.
+    Noop,
+}
+
+/// A plan with what the writer gave it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::store) struct PlanEvent {
+    /// The plan.
+    pub(in crate::store) plan: Plan,
+    /// Number of its first decision; the others follow.
+    #[serde(default)]
+    pub(in crate::store) first: u64,
+    /// For each decision the request that it opens.
+    #[serde(default)]
+    pub(in crate::store) opened: Vec<Option<RequestId>>,
+    /// For each delivery when it is due.
+    #[serde(default)]
+    pub(in crate::store) turns: Vec<Turn>,
+    /// Whether the mail's bytes are in a file of their own.
+    #[serde(default)]
+    pub(in crate::store) big: bool,
+}
+
+impl PlanEvent {
+    /// A plan that has been given nothing yet.
+    pub(in crate::store) fn new(plan: Plan, big: bool) -> Self {
+        Self { plan, first: 0, opened: Vec::new(), turns: Vec::new(), big }
+    }
+}
+
+/// When a delivery is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct Turn {
+    /// When.
+    pub(in crate::store) due_at: Time,
+    /// The lane, and its theoretical arrival time after this delivery.
+    #[serde(default)]
+    pub(in crate::store) lane: Option<(Lane, Time)>,
+}
+
+/// The end of a lease.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::store) struct SettleEvent {
+    /// The queue.
+    pub(in crate::store) queue: Queue,
+    /// The job.
+    pub(in crate::store) id: Uuid,
+    /// How it ended.
+    pub(in crate::store) settlement: Settlement,
+    /// When.
+    pub(in crate::store) at: Time,
+}
+
+/// Jobs that are due at once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::store) struct HurryEvent {
+    /// The queue.
+    pub(in crate::store) queue: Queue,
+    /// The jobs.
+    pub(in crate::store) ids: Vec<Uuid>,
+    /// From now on.
+    pub(in crate::store) at: Time,
+}
+
+/// Rows past their time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::store) struct SweepEvent {
+    /// Keys of the rows to remove.
+    pub(in crate::store) keys: Vec<ByteBuf>,
+    /// Where the next sweep goes on; empty = at the start.
+    pub(in crate::store) position: ByteBuf,
+    /// Duplicates' keys older than this go.
+    pub(in crate::store) duplicates_before: Time,
+    /// Tokens and verifications that ended before this go.
+    pub(in crate::store) tokens_before: Time,
+}

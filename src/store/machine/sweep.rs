@@ -1,0 +1,108 @@
+//! Rows past their time: keys against copies, tokens, ended verifications.
+
+use std::ops::ControlFlow;
+
+use serde_bytes::ByteBuf;
+
+use super::SweepEvent;
+use crate::{
+    store::{
+        CommitError, Order, StoreError,
+        rows::{Key, KeyRange, Rows, SeenRow, TokenRow, Txn, VerificationRow, decode, key, read},
+    },
+    types::{Time, VerificationId},
+};
+
+/// The letters that are swept, in the order of their keys.
+const SWEPT: [u8; 3] = [b'd', b't', b'v'];
+/// Most rows looked at in one sweep for each that may be removed.
+const LOOKS: usize = 16;
+
+/// What may be removed, found from where the last sweep ended, at most `max` rows; `None` when there is nothing to write.
+pub(in crate::store) fn candidates(
+    rows: &dyn Rows,
+    (duplicates_before, tokens_before): (Time, Time),
+    max: usize,
+) -> Result<Option<SweepEvent>, StoreError> {
+    let start: ByteBuf = read(rows, &key::sweep())?.unwrap_or_default();
+    let mut event =
+        SweepEvent { keys: Vec::new(), position: ByteBuf::new(), duplicates_before, tokens_before };
+    let mut looks = max.saturating_mul(LOOKS);
+    for letter in SWEPT {
+        let mut range = key::all(letter);
+        if start.as_slice() >= range.until.as_slice() {
+            continue;
+        }
+        range.from = range.from.max(start.to_vec());
+        if !sweep_range(rows, &range, &mut event, &mut looks, max)? {
+            break;
+        }
+    }
+    Ok(Some(event).filter(|event| !event.keys.is_empty() || event.position != start))
+}
+
+/// Whether the range was walked to its end.
+fn sweep_range(
+    rows: &dyn Rows,
+    range: &KeyRange,
+    event: &mut SweepEvent,
+    looks: &mut usize,
+    max: usize,
+) -> Result<bool, StoreError> {
+    let mut whole = true;
+    rows.scan(range, Order::Oldest, &mut |key, value| {
+        if event.keys.len() >= max || *looks == 0 {
+            event.position = ByteBuf::from(key);
+            whole = false;
+            return Ok(ControlFlow::Break(()));
+        }
+        *looks -= 1;
+        if has_ended(key, value, event.duplicates_before, event.tokens_before)? {
+            event.keys.push(ByteBuf::from(key));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(whole)
+}
+
+fn has_ended(
+    key: &[u8],
+    value: &[u8],
+    duplicates_before: Time,
+    tokens_before: Time,
+) -> Result<bool, StoreError> {
+    Ok(match key.first() {
+        Some(b'd') => decode::<SeenRow>(key, value)?.at < duplicates_before,
+        Some(b't') => decode::<TokenRow>(key, value)?.expires_at < tokens_before,
+        Some(b'v') => decode::<VerificationRow>(key, value)?.end.is_some_and(|end| end.at() < tokens_before),
+        _ => false,
+    })
+}
+
+/// Keeps only those keys whose rows are still past their time: a mail may have come again since they were found.
+pub(super) fn retain_ended(event: &mut SweepEvent, rows: &dyn Rows) -> Result<(), CommitError> {
+    let mut kept = Vec::with_capacity(event.keys.len());
+    for key in std::mem::take(&mut event.keys) {
+        if let Some(value) = rows.get(&key)?
+            && has_ended(&key, &value, event.duplicates_before, event.tokens_before)?
+        {
+            kept.push(key);
+        }
+    }
+    event.keys = kept;
+    Ok(())
+}
+
+/// Removes the rows.
+pub(super) fn apply(event: &SweepEvent, txn: &mut Txn<'_>) -> Result<(), CommitError> {
+    for swept in &event.keys {
+        if swept.first() == Some(&b'v')
+            && let Some(row) = txn.read::<VerificationRow>(swept)?
+            && let Some(id) = key::uuid_of(swept)
+        {
+            txn.remove(key::address_verification(&row.address, VerificationId::new(id)));
+        }
+        txn.remove(Key::from(swept.as_slice()));
+    }
+    txn.put(key::sweep(), &event.position)
+}

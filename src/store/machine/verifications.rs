@@ -1,0 +1,165 @@
+//! Verifications: opened, mailed, spent.
+
+use std::time::Duration;
+
+use super::jobs;
+use crate::{
+    store::{
+        CommitError, Delivery, DeliveryKind, Job, JobKind, Queue, Redemption, Spend,
+        rows::{
+            MailState, SenderRow, TokenRow, Txn, VerificationEnd, VerificationMailRow, VerificationRow, key,
+        },
+    },
+    types::{EmailAddress, HeldId, Time, VerificationId},
+};
+
+/// How long a mail counts for the cap per day.
+const DAY: Duration = Duration::from_hours(24);
+/// Most times kept for the caps.
+const MAX_MAILED: usize = 64;
+/// Most mails kept of one verification.
+const MAX_MAILS: usize = 16;
+/// Most bytes of the relay's words about one mail.
+const MAX_WORDS: usize = 128;
+
+fn find(id: VerificationId, txn: &Txn<'_>) -> Result<VerificationRow, CommitError> {
+    txn.read(&key::verification(id))?.ok_or(CommitError::Gone)
+}
+
+/// Begins a verification.
+pub(super) fn open(
+    id: VerificationId,
+    address: &EmailAddress,
+    at: Time,
+    txn: &mut Txn<'_>,
+) -> Result<(), CommitError> {
+    let place = key::verification(id);
+    if txn.sender(address)?.pending.is_some() || txn.read::<VerificationRow>(&place)?.is_some() {
+        return Err(CommitError::Gone);
+    }
+    let row = VerificationRow {
+        address: address.clone(),
+        asked_at: at,
+        end: None,
+        opened_at: None,
+        mails: Vec::new(),
+    };
+    txn.put(place, &row)?;
+    txn.mark(key::address_verification(address, id));
+    txn.change_sender(address, |row| row.pending = Some(id))
+}
+
+/// Its page was fetched; only the first time counts.
+pub(super) fn mark_opened(id: VerificationId, at: Time, txn: &mut Txn<'_>) -> Result<(), CommitError> {
+    let mut row = find(id, txn)?;
+    row.opened_at.get_or_insert(at);
+    txn.put(key::verification(id), &row)
+}
+
+/// A mail with a link goes into the outbox.
+pub(super) fn mailed(
+    delivery: &Delivery,
+    at: Time,
+    due_at: Time,
+    txn: &mut Txn<'_>,
+) -> Result<(), CommitError> {
+    let DeliveryKind::Verification { verification, token, expires_at, .. } = &delivery.kind else {
+        return Ok(());
+    };
+    let mut row = find(*verification, txn)?;
+    row.mails.push(VerificationMailRow {
+        id: delivery.id,
+        enqueued_at: at,
+        due_at,
+        expires_at: *expires_at,
+        state: MailState::Waiting,
+    });
+    let over = row.mails.len().saturating_sub(MAX_MAILS);
+    row.mails.drain(..over);
+    txn.put(key::verification(*verification), &row)?;
+    txn.put(key::token(token), &TokenRow { verification: *verification, expires_at: *expires_at })?;
+    count_mail(&delivery.to, at, at.max(delivery.not_before), txn)
+}
+
+/// Counts a mail for the caps. No decision rests on it alone, so the version stays.
+fn count_mail(to: &EmailAddress, at: Time, counts_at: Time, txn: &mut Txn<'_>) -> Result<(), CommitError> {
+    let mut row: SenderRow = txn.sender(to)?;
+    row.mailed.retain(|mailed| *mailed > at.minus(DAY));
+    row.mailed.push(counts_at);
+    row.mailed.sort_unstable();
+    let over = row.mailed.len().saturating_sub(MAX_MAILED);
+    row.mailed.drain(..over);
+    txn.put(key::sender(to), &row)
+}
+
+/// Ends a verification, and takes what it listed out of what waits for one.
+pub(super) fn spend(spend: &Spend, at: Time, txn: &mut Txn<'_>) -> Result<(), CommitError> {
+    let id = spend.verification;
+    let mut row = find(id, txn)?;
+    if row.end.is_some() {
+        return Err(CommitError::TokenSpent);
+    }
+    let none: &[HeldId] = &[];
+    let (release, not_mine, quiet_until) = match &spend.redemption {
+        Redemption::Verified { release, not_mine } => (release.as_slice(), not_mine.as_slice(), None),
+        Redemption::Disowned { not_mine, quiet_until } => (none, not_mine.as_slice(), Some(*quiet_until)),
+        Redemption::Moot => (none, none, None),
+    };
+    row.end = Some(match &spend.redemption {
+        Redemption::Verified { .. } => VerificationEnd::Verified(at, count(release), count(not_mine)),
+        Redemption::Disowned { .. } => VerificationEnd::Disowned(at, count(not_mine)),
+        Redemption::Moot => VerificationEnd::Moot(at),
+    });
+    txn.put(key::verification(id), &row)?;
+    let listed: Vec<HeldId> = release.iter().chain(not_mine).copied().collect();
+    list(&row.address, &listed, quiet_until, txn)?;
+    if listed.is_empty() {
+        return Ok(());
+    }
+    let kind = JobKind::Release {
+        address: row.address,
+        release: release.to_vec(),
+        not_mine: not_mine.to_vec(),
+    };
+    let job =
+        Job { id: id.uuid(), due_at: at, enqueued_at: at, attempts: 0, last_error: None, kind };
+    jobs::add(Queue::Release, &job, txn)
+}
+
+fn count(ids: &[HeldId]) -> u32 {
+    u32::try_from(ids.len()).unwrap_or(u32::MAX)
+}
+
+/// Moves what a redemption lists from what waits to what is being released. `Gone` when one of it does not wait.
+fn list(
+    address: &EmailAddress,
+    listed: &[HeldId],
+    quiet_until: Option<Time>,
+    txn: &mut Txn<'_>,
+) -> Result<(), CommitError> {
+    let held = txn.sender(address)?.held;
+    if !listed.iter().all(|id| held.contains(id)) {
+        return Err(CommitError::Gone);
+    }
+    txn.change_sender(address, |row| {
+        row.pending = None;
+        row.held.retain(|id| !listed.contains(id));
+        row.releasing.extend_from_slice(listed);
+        row.quiet_until = quiet_until.or(row.quiet_until);
+    })
+}
+
+/// Writes down what became of a verification mail. Does nothing for other jobs, and for verifications swept meanwhile.
+pub(super) fn settled(
+    job: &Job,
+    state: impl FnOnce(&mut VerificationMailRow, fn(&String) -> String) -> MailState,
+    txn: &mut Txn<'_>,
+) -> Result<(), CommitError> {
+    let JobKind::Deliver(delivery) = &job.kind else { return Ok(()) };
+    let DeliveryKind::Verification { verification, .. } = &delivery.kind else { return Ok(()) };
+    let place = key::verification(*verification);
+    let Some(mut row): Option<VerificationRow> = txn.read(&place)? else { return Ok(()) };
+    let Some(mail) = row.mails.iter_mut().find(|mail| mail.id == delivery.id) else { return Ok(()) };
+    mail.state = state(mail, |words| jobs::cut(words, MAX_WORDS));
+    txn.put(place, &row)
+}

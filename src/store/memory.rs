@@ -1,0 +1,342 @@
+//! The engine in memory: the same state machine over a map. For `explain`, which must touch no store, and for tests,
+//! which make it fail on demand.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::{
+    AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DedupKey,
+    DeliveryRow, Health, HeldFilter, HeldRow, Lease, Order, Page, PageRequest, Plan, Queue, RequestFilter,
+    RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView, VerificationView, audit,
+    leases::Leases,
+    machine::{self, Counters, Event, PlanEvent, SettleEvent},
+    query::{self, Records, View},
+    rows::{Key, KeyRange, Location, Rows, Txn, Value, Visit, key},
+    wakes::Wakes,
+};
+use crate::types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+
+/// Free bytes that [`Memory`] reports unless told otherwise.
+const FREE: u64 = 1 << 40;
+
+/// What goes wrong next.
+#[derive(Debug)]
+pub struct Faults {
+    unavailable: AtomicU32,
+    stale: AtomicU32,
+    free: AtomicU64,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { unavailable: AtomicU32::new(0), stale: AtomicU32::new(0), free: AtomicU64::new(FREE) }
+    }
+}
+
+impl Faults {
+    /// The next `n` writes are answered `Unavailable`; meanwhile [`Health::writable`] is false.
+    pub fn fail_commits(&self, n: u32) {
+        self.unavailable.store(n, Ordering::SeqCst);
+    }
+
+    /// The next `n` plans are answered `Stale`.
+    pub fn stale_commits(&self, n: u32) {
+        self.stale.store(n, Ordering::SeqCst);
+    }
+
+    /// Free bytes to report.
+    pub fn set_free(&self, bytes: u64) {
+        self.free.store(bytes, Ordering::SeqCst);
+    }
+
+    fn take(counter: &AtomicU32) -> bool {
+        counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+/// The engine. It forgets everything when it is dropped.
+#[derive(Default)]
+pub struct Memory {
+    state: Mutex<State>,
+    leases: Mutex<Leases>,
+    wakes: Wakes,
+    faults: Faults,
+}
+
+#[derive(Default)]
+struct State {
+    rows: Map,
+    records: Log,
+    counters: Option<Counters>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Map(BTreeMap<Key, Value>);
+
+/// What the journal is to the other engine; a record's place is its offset.
+#[derive(Default)]
+struct Log(Vec<(Event, Bytes)>);
+
+impl Rows for Map {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn scan(&self, range: &KeyRange, order: Order, visit: Visit<'_>) -> Result<(), StoreError> {
+        let mut within = self.0.range(range.from.clone()..range.until.clone());
+        loop {
+            let row = match order {
+                Order::Oldest => within.next(),
+                Order::Newest => within.next_back(),
+            };
+            let Some((key, value)) = row else { return Ok(()) };
+            if visit(key, value)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Log {
+    fn record(&self, at: Location) -> Result<&(Event, Bytes), StoreError> {
+        let place = usize::try_from(at.offset).ok();
+        place
+            .and_then(|place| self.0.get(place))
+            .ok_or_else(|| StoreError::Damaged(format!("no record {}", at.offset)))
+    }
+}
+
+impl Records for Log {
+    fn event(&self, at: Location) -> Result<Event, StoreError> {
+        self.record(at).map(|(event, _)| event.clone())
+    }
+}
+
+impl Memory {
+    /// With nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes it fail.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed { Err(StoreError::Unavailable("the store is closed".to_owned())) } else { Ok(state) }
+    }
+
+    fn write(&self, mut event: Event, raw: Bytes) -> Result<Committed, CommitError> {
+        let mut state = self.state()?;
+        if Faults::take(&self.faults.unavailable) {
+            return Err(CommitError::Unavailable("as the test wants it".to_owned()));
+        }
+        let counters = match state.counters.take() {
+            Some(counters) => counters,
+            None => Counters::load(&state.rows)?,
+        };
+        let outcome = state.add(&mut event, &counters);
+        let counters = state.counters.insert(counters);
+        let (committed, queues) = outcome?;
+        counters.take(&event);
+        state.records.0.push((event, raw));
+        drop(state);
+        queues.into_iter().for_each(|queue| self.wakes.of(queue).notify_one());
+        Ok(committed)
+    }
+}
+
+impl State {
+    /// Checks an event and makes its rows; tells which queues got jobs.
+    fn add(
+        &mut self,
+        event: &mut Event,
+        counters: &Counters,
+    ) -> Result<(Committed, Vec<Queue>), CommitError> {
+        machine::prepare(event, &self.rows, counters)?;
+        let at = Location { segment: 0, offset: self.records.0.len() as u64 };
+        let mut txn = Txn::new(&self.rows);
+        let committed = machine::apply(event, at, &mut txn)?;
+        let mut queues = Vec::new();
+        for (place, value) in txn.into_changes() {
+            if let Some(value) = value {
+                queues.extend(key::queue_of(&place));
+                self.rows.0.insert(place, value);
+            } else {
+                self.rows.0.remove(&place);
+            }
+        }
+        Ok((committed, queues))
+    }
+
+    fn view(&self) -> View<'_> {
+        View { rows: &self.rows, records: &self.records }
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn sender(
+        &self,
+        address: &EmailAddress,
+        once: &[DedupKey],
+        since: Time,
+    ) -> Result<SenderView, StoreError> {
+        query::sender(&self.state()?.rows, address, once, since)
+    }
+
+    async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
+        query::token(&self.state()?.rows, digest)
+    }
+
+    async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError> {
+        query::verification(&self.state()?.rows, id)
+    }
+
+    async fn verifications(
+        &self,
+        address: &EmailAddress,
+        limit: usize,
+    ) -> Result<Vec<VerificationView>, StoreError> {
+        query::verifications(&self.state()?.rows, address, limit)
+    }
+
+    async fn commit(&self, mut plan: Plan) -> Result<Committed, CommitError> {
+        if Faults::take(&self.faults.stale) {
+            return Err(CommitError::Stale);
+        }
+        let raw = plan.mail.as_mut().map(|mail| std::mem::take(&mut mail.raw)).unwrap_or_default();
+        self.write(Event::Plan(Box::new(PlanEvent::new(plan, false))), raw)
+    }
+
+    async fn claim(
+        &self,
+        queue: Queue,
+        now: Time,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let state = self.state()?;
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        query::claim(&state.rows, &mut leases, (queue, now), max, lease)
+    }
+
+    async fn settle(&self, lease: &Lease, settlement: Settlement, at: Time) -> Result<Settled, CommitError> {
+        let Some(settling) = Leases::settle(&self.leases, lease) else { return Ok(Settled::Lost) };
+        let event = SettleEvent { queue: lease.queue, id: lease.job.id, settlement, at };
+        match self.write(Event::Settle(event), Bytes::new()) {
+            Ok(_) => {
+                settling.over();
+                Ok(Settled::Ok)
+            }
+            Err(CommitError::Gone) => {
+                settling.over();
+                Ok(Settled::Lost)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn next_due(&self, queue: Queue) -> Result<Option<Time>, StoreError> {
+        let state = self.state()?;
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        query::next_due(&state.rows, &leases, queue)
+    }
+
+    fn wakes(&self, queue: Queue) -> Arc<Notify> {
+        Arc::clone(self.wakes.of(queue))
+    }
+
+    async fn raw(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
+        self.state()?.records.record(Location::from(body)).map(|(_, raw)| raw.clone())
+    }
+
+    async fn request(&self, id: &RequestId) -> Result<Option<RequestRow>, StoreError> {
+        self.state()?.view().request(id)
+    }
+
+    async fn comments(&self, id: &RequestId) -> Result<Vec<Comment>, StoreError> {
+        self.state()?.view().comments(id)
+    }
+
+    async fn requests(
+        &self,
+        filter: &RequestFilter,
+        page: PageRequest,
+    ) -> Result<Page<RequestRow>, StoreError> {
+        self.state()?.view().requests(filter, &page)
+    }
+
+    async fn held(&self, id: HeldId) -> Result<Option<HeldRow>, StoreError> {
+        self.state()?.view().held(id)
+    }
+
+    async fn held_mails(&self, filter: &HeldFilter, page: PageRequest) -> Result<Page<HeldRow>, StoreError> {
+        self.state()?.view().held_mails(filter, &page)
+    }
+
+    async fn accounts(&self, filter: &AccountFilter, page: PageRequest) -> Result<Page<Account>, StoreError> {
+        query::accounts(&self.state()?.rows, filter, &page)
+    }
+
+    async fn decisions(
+        &self,
+        filter: &DecisionFilter,
+        page: PageRequest,
+    ) -> Result<Page<DecisionRow>, StoreError> {
+        self.state()?.view().decisions(filter, &page)
+    }
+
+    async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError> {
+        query::deliveries(&self.state()?.rows, to)
+    }
+
+    async fn held_count(&self) -> Result<u64, StoreError> {
+        query::held_count(&self.state()?.rows)
+    }
+
+    async fn sweep(
+        &self,
+        duplicates_before: Time,
+        tokens_before: Time,
+        max: usize,
+    ) -> Result<usize, CommitError> {
+        let event = machine::candidates(&self.state()?.rows, (duplicates_before, tokens_before), max)?;
+        let Some(event) = event else { return Ok(0) };
+        let found = event.keys.len();
+        self.write(Event::Sweep(event), Bytes::new())?;
+        Ok(found)
+    }
+
+    fn health(&self) -> Health {
+        let failing = self.faults.unavailable.load(Ordering::SeqCst) > 0;
+        Health {
+            writable: !failing,
+            problem: failing.then(|| "as the test wants it".to_owned()),
+            fatal: false,
+            free: self.faults.free.load(Ordering::SeqCst),
+            oldest_waiting: None,
+        }
+    }
+
+    async fn audit(&self) -> Result<Vec<String>, StoreError> {
+        audit::audit(&self.state()?.rows)
+    }
+
+    async fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+    }
+}

@@ -1,0 +1,126 @@
+//! The audit log: found by its rows, told by the journal.
+
+use std::{borrow::Cow, time::Duration};
+
+use super::{View, walk::Walk};
+use crate::{
+    access::{Basis, Check},
+    store::{
+        DecisionFilter, DecisionRow, Disposition, Effect, Order, Page, PageRequest, StoreError,
+        machine::PlanEvent,
+        rows::{DecisionIndex, key, read},
+    },
+    types::{HeldId, RequestId, Time},
+};
+
+/// How much a decision's time may lie before that of an earlier one: plans wait for one another.
+const SKEW: Duration = Duration::from_mins(10);
+
+/// What the journal tells of one decision.
+struct Told {
+    trail: Vec<Check>,
+    settings_version: String,
+    basis: Option<Basis>,
+    request: Option<RequestId>,
+    held: Option<HeldId>,
+}
+
+impl View<'_> {
+    /// [`crate::store::Store::decisions`].
+    pub(in crate::store) fn decisions(
+        &self,
+        filter: &DecisionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<DecisionRow>, StoreError> {
+        let mut found = Vec::new();
+        let mut over = false;
+        let range = filter.sender.as_ref().map_or_else(|| key::all(b'x'), key::sender_decisions);
+        let walk = Walk { rows: self.rows, range, page };
+        let mut met = walk.run(&mut |seq, _| {
+            let row: Option<DecisionIndex> = if over { None } else { read(self.rows, &key::decision(seq))? };
+            let Some(row) = row else { return Ok(false) };
+            over = page.order == Order::Newest && is_long_before(row.at, filter.since);
+            let wanted = matches(&row, filter);
+            if wanted {
+                found.push((seq, row));
+            }
+            Ok(wanted)
+        })?;
+        met.next = met.next.filter(|_| !over);
+        let items = found.into_iter().map(|(seq, row)| self.decision(seq, row));
+        Ok(Page { items: items.collect::<Result<_, _>>()?, next: met.next })
+    }
+
+    fn decision(&self, seq: u64, row: DecisionIndex) -> Result<DecisionRow, StoreError> {
+        let record = self.plan(row.record)?;
+        let facts = match (row.held_at, &record) {
+            (None, Ok(event)) => event.plan.mail.as_ref().map(|mail| mail.facts.clone()),
+            (None, Err(_)) => None,
+            (Some(held_at), _) => self.plan(held_at)?.ok().and_then(|event| event.plan.mail).map(|mail| mail.facts),
+        };
+        let told = match record {
+            Ok(event) => tell(event, row.nth as usize),
+            Err(damage) => damaged(damage),
+        };
+        let (sender, message_id) = facts.map(|facts| (facts.sender, facts.message_id)).unwrap_or_default();
+        Ok(DecisionRow {
+            seq,
+            at: row.at,
+            mail_id: row.mail,
+            message_id,
+            sender,
+            project: row.project,
+            outcome: row.reason.outcome(),
+            reason: row.reason,
+            basis: told.basis,
+            trail: told.trail,
+            settings_version: told.settings_version,
+            request: told.request,
+            held: told.held,
+        })
+    }
+}
+
+fn is_long_before(at: Time, since: Option<Time>) -> bool {
+    since.is_some_and(|since| at.plus(SKEW) < since)
+}
+
+fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
+    filter.outcome.is_none_or(|outcome| row.reason.outcome() == outcome)
+        && filter.reason.is_none_or(|reason| row.reason == reason)
+        && filter.project.as_ref().is_none_or(|project| row.project == *project)
+        && filter.since.is_none_or(|since| row.at >= since)
+}
+
+/// What the plan says of its `nth` decision.
+fn tell(event: PlanEvent, nth: usize) -> Told {
+    let opened = event.opened.into_iter().nth(nth).flatten();
+    let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
+        Effect::Record(entry) => {
+            Some((entry.trail, entry.settings_version, None, entry.disposition, None))
+        }
+        Effect::Resolve(end) => {
+            Some((end.trail, end.settings_version, Some(end.basis), end.disposition, Some(end.held)))
+        }
+        _ => None,
+    });
+    let Some((trail, settings_version, basis, disposition, ended)) = decisions.nth(nth) else {
+        return damaged("the record has no such decision".to_owned());
+    };
+    let (request, held) = match disposition {
+        Disposition::Open => (opened, ended),
+        Disposition::Comment(request) => (Some(request), ended),
+        Disposition::Hold { held, .. } => (None, Some(held)),
+        Disposition::Drop { .. } => (None, ended),
+    };
+    Told { trail, settings_version, basis, request, held }
+}
+
+fn damaged(what: String) -> Told {
+    let check = Check {
+        check: Cow::Borrowed("record"),
+        input: Cow::Owned(what),
+        result: Cow::Borrowed("damaged: the trail is lost"),
+    };
+    Told { trail: vec![check], settings_version: String::new(), basis: None, request: None, held: None }
+}

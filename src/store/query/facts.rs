@@ -1,0 +1,49 @@
+//! What is read from the journal for a list. A damaged record must not make a whole list unreadable: its texts are
+//! missing, and its trail says why.
+
+use super::View;
+use crate::store::{
+    MailFacts, StoreError,
+    machine::{Event, PlanEvent},
+    rows::Location,
+};
+
+/// A mail's texts.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub(super) subject: String,
+    pub(super) sender_name: Option<String>,
+    pub(super) sent_by: Option<String>,
+    pub(super) message_id: Option<String>,
+    pub(super) size: u64,
+}
+
+impl From<MailFacts> for Texts {
+    fn from(facts: MailFacts) -> Self {
+        Self {
+            subject: facts.subject,
+            sender_name: facts.sender_name,
+            sent_by: facts.sent_by,
+            message_id: facts.message_id,
+            size: facts.size,
+        }
+    }
+}
+
+impl View<'_> {
+    /// The texts of the mail recorded there; none where the record is damaged.
+    pub(super) fn texts(&self, at: Location) -> Result<Texts, StoreError> {
+        let plan = self.plan(at)?.ok();
+        Ok(plan.and_then(|event| event.plan.mail).map(|mail| mail.facts.into()).unwrap_or_default())
+    }
+
+    /// The plan recorded there, or what is damaged.
+    pub(super) fn plan(&self, at: Location) -> Result<Result<PlanEvent, String>, StoreError> {
+        match self.records.event(at) {
+            Ok(Event::Plan(event)) => Ok(Ok(*event)),
+            Ok(_) => Ok(Err(format!("segment {}, offset {}: not a plan", at.segment, at.offset))),
+            Err(StoreError::Damaged(what)) => Ok(Err(what)),
+            Err(other) => Err(other),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The keys. One letter says what a row is; numbers are big-endian, so that their order is the order of the keys.
+
+use uuid::Uuid;
+
+use super::{Key, KeyRange};
+use crate::{
+    store::{DedupKey, Lane, Queue},
+    types::{EmailAddress, HeldId, MailId, ProjectKey, Time, TokenDigest, VerificationId},
+};
+
+/// Ends texts of varying length inside a key; neither addresses nor project keys contain it.
+const END: u8 = 0;
+
+fn key(letter: u8, parts: &[&[u8]]) -> Key {
+    let mut key = Vec::with_capacity(2 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.extend([letter, b'/']);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+/// All keys that begin with `prefix`.
+pub(in crate::store) fn under(prefix: Key) -> KeyRange {
+    let mut until = prefix.clone();
+    // No prefix ends in 0xff: letters, slashes, the end mark and queue numbers are all below it.
+    if let Some(last) = until.last_mut() {
+        *last += 1;
+    }
+    KeyRange { from: prefix, until }
+}
+
+/// All rows of one letter.
+pub(in crate::store) fn all(letter: u8) -> KeyRange {
+    under(key(letter, &[]))
+}
+
+/// The number that ends a key.
+pub(in crate::store) fn number(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// `a/`: the sender.
+pub(in crate::store) fn sender(address: &EmailAddress) -> Key {
+    key(b'a', &[address.key().as_bytes()])
+}
+
+/// The address of a sender's key.
+pub(in crate::store) fn address_of(key: &[u8]) -> String {
+    String::from_utf8_lossy(&key[2..]).into_owned()
+}
+
+/// `x/`: a decision.
+pub(in crate::store) fn decision(seq: u64) -> Key {
+    key(b'x', &[&seq.to_be_bytes()])
+}
+
+/// `s/`: a sender's decisions.
+pub(in crate::store) fn sender_decision(address: &EmailAddress, seq: u64) -> Key {
+    key(b's', &[address.key().as_bytes(), &[END], &seq.to_be_bytes()])
+}
+
+/// The range of a sender's decisions.
+pub(in crate::store) fn sender_decisions(address: &EmailAddress) -> KeyRange {
+    under(key(b's', &[address.key().as_bytes(), &[END]]))
+}
+
+/// `q/`: a request.
+pub(in crate::store) fn request(project: &ProjectKey, number: u64) -> Key {
+    key(b'q', &[project.as_str().as_bytes(), &[END], &number.to_be_bytes()])
+}
+
+/// The range of a project's requests.
+pub(in crate::store) fn requests(project: &ProjectKey) -> KeyRange {
+    under(key(b'q', &[project.as_str().as_bytes(), &[END]]))
+}
+
+/// The project of a request's key.
+pub(in crate::store) fn project_of(key: &[u8]) -> String {
+    let text = key.get(2..key.len().saturating_sub(9)).unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// `h/`: a mail that waits, in order of arrival.
+pub(in crate::store) fn held(seq: u64) -> Key {
+    key(b'h', &[&seq.to_be_bytes()])
+}
+
+/// `i/`: where a waiting mail is.
+pub(in crate::store) fn held_id(id: HeldId) -> Key {
+    key(b'i', &[id.uuid().as_bytes()])
+}
+
+/// `c/`: a comment.
+pub(in crate::store) fn comment(project: &ProjectKey, number: u64, seq: u64) -> Key {
+    key(b'c', &[project.as_str().as_bytes(), &[END], &number.to_be_bytes(), &seq.to_be_bytes()])
+}
+
+/// The range of a request's comments.
+pub(in crate::store) fn comments(project: &ProjectKey, number: u64) -> KeyRange {
+    KeyRange { from: comment(project, number, 0), until: comment(project, number, u64::MAX) }
+}
+
+/// `b/`: a mail whose bytes are in a file of their own.
+pub(in crate::store) fn big(mail: MailId) -> Key {
+    key(b'b', &[mail.uuid().as_bytes()])
+}
+
+/// `d/`: a mail that was seen.
+pub(in crate::store) fn seen(once: &DedupKey) -> Key {
+    key(b'd', &[&once.0])
+}
+
+/// `t/`: a token.
+pub(in crate::store) fn token(digest: &TokenDigest) -> Key {
+    key(b't', &[&digest.0])
+}
+
+/// `v/`: a verification.
+pub(in crate::store) fn verification(id: VerificationId) -> Key {
+    key(b'v', &[id.uuid().as_bytes()])
+}
+
+/// `w/`: an address's verifications, in order of their ids, which is the order of time.
+pub(in crate::store) fn address_verification(address: &EmailAddress, id: VerificationId) -> Key {
+    key(b'w', &[address.key().as_bytes(), &[END], id.uuid().as_bytes()])
+}
+
+/// The range of an address's verifications.
+pub(in crate::store) fn address_verifications(address: &EmailAddress) -> KeyRange {
+    under(key(b'w', &[address.key().as_bytes(), &[END]]))
+}
+
+/// The UUID that ends a key.
+pub(in crate::store) fn uuid_of(key: &[u8]) -> Option<Uuid> {
+    key.last_chunk().map(|bytes| Uuid::from_bytes(*bytes))
+}
+
+fn queue_number(queue: Queue) -> u8 {
+    match queue {
+        Queue::Outbox => 0,
+        Queue::Release => 1,
+        Queue::Expiry => 2,
+    }
+}
+
+/// The queue that a job's key is in, if it is one.
+pub(in crate::store) fn queue_of(key: &[u8]) -> Option<Queue> {
+    match key {
+        [b'j', b'/', 0, ..] => Some(Queue::Outbox),
+        [b'j', b'/', 1, ..] => Some(Queue::Release),
+        [b'j', b'/', 2, ..] => Some(Queue::Expiry),
+        _ => None,
+    }
+}
+
+/// Times before 1970 sort first: the sign bit is turned.
+fn time_bytes(time: Time) -> [u8; 8] {
+    (time.as_millis().cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+/// `j/`: a job, in the order in which jobs are due.
+pub(in crate::store) fn job(queue: Queue, due: Time, id: Uuid) -> Key {
+    key(b'j', &[&[queue_number(queue)], &time_bytes(due), id.as_bytes()])
+}
+
+/// The range of a queue's jobs.
+pub(in crate::store) fn jobs(queue: Queue) -> KeyRange {
+    under(key(b'j', &[&[queue_number(queue)]]))
+}
+
+/// `k/`: when a job is due.
+pub(in crate::store) fn job_id(queue: Queue, id: Uuid) -> Key {
+    key(b'k', &[&[queue_number(queue)], id.as_bytes()])
+}
+
+/// `m/lane/`: when a lane is free again.
+pub(in crate::store) fn lane(lane: Lane) -> Key {
+    match lane {
+        Lane::Approved => b"m/lane/approved".to_vec(),
+        Lane::External => b"m/lane/external".to_vec(),
+    }
+}
+
+/// `m/checkpoint`: up to where the journal is in the rows.
+pub(in crate::store) fn checkpoint() -> Key {
+    b"m/checkpoint".to_vec()
+}
+
+/// `m/schema`: the version of the rows.
+pub(in crate::store) fn schema() -> Key {
+    b"m/schema".to_vec()
+}
+
+/// `m/sweep`: where the sweep goes on.
+pub(in crate::store) fn sweep() -> Key {
+    b"m/sweep".to_vec()
+}
