@@ -66,7 +66,7 @@ fn width(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Writes one object, a field a line; lists of objects and long texts as blocks below their names.
+/// Writes one object, a field a line; then lists of objects and long texts as blocks below their names.
 pub(crate) fn record(out: &mut dyn Write, value: &Value) -> io::Result<()> {
     match value {
         Value::Object(fields) => object(out, fields, 0),
@@ -77,14 +77,13 @@ pub(crate) fn record(out: &mut dyn Write, value: &Value) -> io::Result<()> {
 fn object(out: &mut dyn Write, fields: &Map<String, Value>, indent: usize) -> io::Result<()> {
     let present = || fields.iter().filter(|(_, value)| !is_empty(value));
     let wide = present().filter(|(_, value)| is_inline(value)).map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, value) in present() {
-        let pad = " ".repeat(indent);
-        if is_inline(value) {
-            writeln!(out, "{pad}{name:wide$}  {}", inline(value))?;
-        } else {
-            writeln!(out, "{pad}{name}")?;
-            block(out, value, indent + 2)?;
-        }
+    let pad = " ".repeat(indent);
+    for (name, value) in present().filter(|(_, value)| is_inline(value)) {
+        writeln!(out, "{pad}{name:wide$}  {}", inline(value))?;
+    }
+    for (name, value) in present().filter(|(_, value)| !is_inline(value)) {
+        writeln!(out, "{pad}{name}")?;
+        block(out, value, indent + 2)?;
     }
     Ok(())
 }
@@ -103,7 +102,8 @@ fn block(out: &mut dyn Write, value: &Value, indent: usize) -> io::Result<()> {
             Ok(())
         }
         Value::String(text) => {
-            text.lines().try_for_each(|line| writeln!(out, "{}{}", " ".repeat(indent), plain(line)))
+            let line = |line: &str| format!("{}{}", " ".repeat(indent), plain(line));
+            text.lines().try_for_each(|text| writeln!(out, "{}", line(text).trim_end()))
         }
         other => writeln!(out, "{}{}", " ".repeat(indent), inline(other)),
     }
@@ -202,9 +202,7 @@ mod tests {
             )
         });
         for line in [
-            "id        IT-1\n",
-            "projects  IT, HR\n",
-            "body\n  one\n  two\n",
+            "id        IT-1\nprojects  IT, HR\nbody\n  one\n  two\ntrail\n",
             "  account         none    continue\n",
             "  project-access  anyone  create x\n",
         ] {

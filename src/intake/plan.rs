@@ -12,7 +12,8 @@ use crate::{
     mail::{Message, UnusableSender},
     smtp::{Envelope, Route},
     store::{
-        DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, MailFacts, NewMail, Plan, SenderView,
+        DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, MailFacts, NewMail, Plan,
+        SenderView,
     },
     types::{Account, AccountKind, DeliveryId, EmailAddress, HeldId, ProjectKey, Standing},
     verify::{Answered, Planning, new_account},
@@ -145,11 +146,7 @@ impl<'a> Incoming<'a> {
 
 /// Decides for each project in turn; each sees the account and the holds that an earlier one makes (access-rules: *Order
 /// of checks*).
-pub(super) fn plan(
-    incoming: &Incoming<'_>,
-    view: SenderView,
-    planning: &Planning<'_>,
-) -> (Plan, Intentions) {
+pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Planning<'_>) -> (Plan, Intentions) {
     let mut fold = Fold {
         incoming,
         planning,

@@ -50,9 +50,9 @@ pub fn content(raw: &[u8]) -> Content {
     let mut content = Content {
         participants: addresses(&block, &["to", "cc"]),
         reply_to: addresses(&block, &["reply-to"]),
-        return_path: block.first("return-path").map(|field| {
-            field.unfolded().trim().trim_start_matches('<').trim_end_matches('>').to_owned()
-        }),
+        return_path: block
+            .first("return-path")
+            .map(|field| field.unfolded().trim().trim_start_matches('<').trim_end_matches('>').to_owned()),
         ..Content::default()
     };
     let Ok(parsed) = parse::parse(raw) else {

@@ -222,13 +222,10 @@ mod tests {
 
     use super::*;
 
+    type Decoded = (Result<Vec<u8>, Reply>, usize, bool);
+
     /// Feeds `input` in pieces of `step` bytes; returns the outcome and how many bytes the mail took.
-    fn decode(
-        input: &[u8],
-        step: usize,
-        limit: u64,
-        normalize: bool,
-    ) -> (Result<Vec<u8>, Reply>, usize, bool) {
+    fn decode(input: &[u8], step: usize, limit: u64, normalize: bool) -> Decoded {
         let mut body = Body::new(limit, normalize);
         let mut used = 0;
         for piece in input.chunks(step) {
@@ -247,7 +244,8 @@ mod tests {
 
     #[test]
     fn only_crlf_dot_crlf_ends_the_mail() {
-        let cases: &[(&[u8], Result<&[u8], Reply>)] = &[
+        type Case<'a> = (&'a [u8], Result<&'a [u8], Reply>);
+        let cases: &[Case<'_>] = &[
             (b".\r\n", Ok(b"")),
             (b"..x\r\n.\r\n", Ok(b".x\r\n")),
             (b".x\r\n.\r\n", Ok(b"x\r\n")),

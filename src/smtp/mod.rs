@@ -11,12 +11,12 @@ mod policy;
 mod reply;
 mod route;
 mod session;
+mod step;
 
 pub use envelope::{Delivery, Envelope, Protocol, Recipient};
 pub use line::MAX_LINE;
 pub use policy::Policy;
 pub use reply::{Permanence, Reply};
 pub use route::{Route, RouteTable};
-pub use session::{
-    Action, Ended, Input, MailAnswer, MailRequest, ReceivedMail, Refusal, Session, Step, Waiting,
-};
+pub use session::Session;
+pub use step::{Action, Ended, Input, MailAnswer, MailRequest, ReceivedMail, Refusal, Step, Waiting};

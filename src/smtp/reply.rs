@@ -137,15 +137,15 @@ replies! {
     /// The forward-path does not parse.
     BadForwardPath: Permanent 1 Some((1, 3)), "bad-forward-path", "write RCPT TO:<user@example.com>";
     /// Known, but not offered here: EXPN, STARTTLS, AUTH, XCLIENT and more.
-    NotOffered: Permanent 02 Some((5, 1)), "not-offered", "not offered here";
+    NotOffered: Permanent 2 Some((5, 1)), "not-offered", "not offered here";
     /// Needs EHLO or HELO first.
-    HelloFirst: Permanent 03 Some((5, 1)), "hello-first", "send EHLO first";
+    HelloFirst: Permanent 3 Some((5, 1)), "hello-first", "send EHLO first";
     /// MAIL inside a transaction.
-    NestedMail: Permanent 03 Some((5, 1)), "nested-mail", "a mail is already begun";
+    NestedMail: Permanent 3 Some((5, 1)), "nested-mail", "a mail is already begun";
     /// RCPT, DATA or BDAT without MAIL.
-    MailFirst: Permanent 03 Some((5, 1)), "mail-first", "send MAIL first";
+    MailFirst: Permanent 3 Some((5, 1)), "mail-first", "send MAIL first";
     /// DATA or RCPT after BDAT (RFC 3030 §2).
-    ChunksBegun: Permanent 03 Some((5, 1)), "chunks-begun", "the mail is coming in chunks, go on with BDAT";
+    ChunksBegun: Permanent 3 Some((5, 1)), "chunks-begun", "the mail is coming in chunks, go on with BDAT";
     /// DATA or BDAT, but no recipient was accepted.
     NoRecipients: Permanent 54 Some((5, 1)), "no-recipients", "no valid recipients";
     /// A parameter of MAIL or RCPT that is not offered (RFC 5321 §4.1.1.11).

@@ -96,7 +96,9 @@ fn source(root: &Path, path: &Path) -> Option<Source> {
     let name = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
     let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
     let parent = fs::read_to_string(path.parent().unwrap().join("mod.rs")).unwrap_or_default();
-    let is_test = parent.contains(&format!("#[cfg(test)]\nmod {module};")) || module == "tests" || name.contains("/tests/");
+    let is_test = parent.contains(&format!("#[cfg(test)]\nmod {module};"))
+        || module == "tests"
+        || name.contains("/tests/");
     if is_test || name == "lib.rs" {
         return None;
     }
@@ -156,7 +158,8 @@ fn floor(room: &str) -> Option<usize> {
 #[test]
 fn every_room_has_a_floor_and_every_floor_its_rooms() {
     let rooms: BTreeSet<_> = sources().into_iter().map(|source| source.room).collect();
-    let planned: BTreeSet<_> = FLOORS.iter().flat_map(|rooms| rooms.iter().map(ToString::to_string)).collect();
+    let planned: BTreeSet<_> =
+        FLOORS.iter().flat_map(|rooms| rooms.iter().map(ToString::to_string)).collect();
     assert_eq!(rooms, planned);
 }
 
@@ -169,7 +172,10 @@ fn arrows_between_rooms_point_down() {
             let Some(other) = floor(&room).filter(|_| room != source.room) else { continue };
             arrows += 1;
             if other >= own {
-                wrong.push(format!("src/{}:{line}: {} uses {room}, which is not below it", source.name, source.room));
+                wrong.push(format!(
+                    "src/{}:{line}: {} uses {room}, which is not below it",
+                    source.name, source.room
+                ));
             }
         }
     }
@@ -188,7 +194,12 @@ fn pure_rooms_touch_nothing_outside() {
             if allowed.contains_key(source.name.as_str()) {
                 needed.insert(source.name.clone());
             } else {
-                wrong.push(format!("src/{}:{}: {name} in a pure room: {}", source.name, number + 1, line.trim()));
+                wrong.push(format!(
+                    "src/{}:{}: {name} in a pure room: {}",
+                    source.name,
+                    number + 1,
+                    line.trim()
+                ));
             }
         }
     }
@@ -237,7 +248,8 @@ fn function_length(from: &[String], line: &str) -> Option<usize> {
     let indent = &line[..line.len() - line.trim_start().len()];
     let head = line.trim_start();
     let is_function = head.starts_with("fn ")
-        || ["pub ", "pub(", "async ", "const "].iter().any(|start| head.starts_with(start)) && head.contains(" fn ")
+        || ["pub ", "pub(", "async ", "const "].iter().any(|start| head.starts_with(start))
+            && head.contains(" fn ")
         || head.starts_with("pub fn ");
     if !is_function || head.ends_with(';') || head.ends_with('}') {
         return None;

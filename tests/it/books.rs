@@ -25,7 +25,8 @@ async fn the_books_balance() {
     daemon.mail("bob@partner.example", both, "created for two").await;
     daemon.mail("eve@elsewhere.example", IT, "dropped").await;
     daemon.mail("it@help.example.com", IT, "own address").await;
-    let automatic = message("bob@partner.example", IT, "away").replace("Date:", "Auto-Submitted: auto-replied\r\nDate:");
+    let automatic =
+        message("bob@partner.example", IT, "away").replace("Date:", "Auto-Submitted: auto-replied\r\nDate:");
     daemon.raw_mail("bob@partner.example", IT, &automatic).await;
     daemon.raw_mail("", IT, &message("bob@partner.example", IT, "bounce")).await;
     let nobody = message("x@y.example", IT, "no sender").replace("From: Somebody <x@y.example>\r\n", "");

@@ -240,7 +240,11 @@ fn check(http: SocketAddr, answered: &BTreeSet<String>) {
         assert!(subjects.insert(once), "twice: {request}");
     }
     for (project, numbers) in &numbers {
-        assert_eq!(numbers.iter().copied().collect::<Vec<_>>(), (1..=numbers.len() as u64).collect::<Vec<_>>(), "{project}");
+        assert_eq!(
+            numbers.iter().copied().collect::<Vec<_>>(),
+            (1..=numbers.len() as u64).collect::<Vec<_>>(),
+            "{project}"
+        );
     }
     let ended = decisions.iter().filter(|row| !row["basis"].is_null()).count();
     let made = decisions.iter().filter(|row| row["outcome"] == "hold").count();

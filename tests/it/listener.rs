@@ -126,11 +126,7 @@ fn deliver_to(
 /// The client's end.
 struct Client<S>(BufReader<S>);
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.get_mut().write_all(bytes.as_ref()).await.unwrap();
-    }
-
+impl<S: AsyncRead + Unpin> Client<S> {
     /// The next reply, all its lines; empty at the end.
     async fn reply(&mut self) -> String {
         let mut reply = String::new();
@@ -141,6 +137,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 return reply;
             }
         }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.get_mut().write_all(bytes.as_ref()).await.unwrap();
     }
 
     #[track_caller]

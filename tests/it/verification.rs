@@ -276,7 +276,8 @@ async fn a_flood_in_one_name_buys_one_mail() {
     let daemon = Daemon::with(&site).await;
     let copies: String = (0..40).map(|n| format!(", c{n}@partner.example")).collect();
     for n in 0..50 {
-        let raw = message(ADA, IT, &format!("flood {n}")).replace("To: it", &format!("Cc: x@y.example{copies}\r\nTo: it"));
+        let raw = message(ADA, IT, &format!("flood {n}"))
+            .replace("To: it", &format!("Cc: x@y.example{copies}\r\nTo: it"));
         assert!(daemon.raw_mail(ADA, IT, &raw).await.starts_with("250"));
     }
     let link = daemon.link(1).await;

@@ -41,7 +41,7 @@ smtp_tls_security_level = none
 bounce_notice_recipient = postmaster@mx.example.com
 # Bounces are caught in a file of their own, so that they can be looked at.
 virtual_mailbox_domains = sender.example partner.example
-virtual_mailbox_maps = static:all
+virtual_mailbox_maps = static:box/all
 virtual_mailbox_base = $postfix_dir
 virtual_uid_maps = static:$(id -u nobody)
 virtual_gid_maps = static:$(id -g nobody)
@@ -49,7 +49,6 @@ virtual_mailbox_lock = dotlock
 virtual_transport = virtual
 CF
 install -d -o nobody -g "$(id -gn nobody)" "$postfix_dir/box"
-sed -i 's|^virtual_mailbox_maps.*|virtual_mailbox_maps = static:box/all|' "$postfix_dir/etc/main.cf"
 cat >"$postfix_dir/etc/master.cf" <<CF
 127.0.0.1:$relay_port inet n - n - - smtpd
 pickup    unix  n - n 60 1 pickup
@@ -98,7 +97,13 @@ ask requests list --customer grace@partner.example >"$work/requests"
 check 'which can be listed' grep -q 'by way of postfix' "$work/requests"
 
 check 'Postfix takes a mail of a stranger' mail someone@sender.example it@help.example.com 'a stranger by postfix'
-check 'a drop is 250 for the relay too' within 30 in_maillog 'from=<someone@sender.example>|status=sent'
+# The queue id of the mail from this envelope sender leads to the line about its delivery.
+sent_from() {
+    local id
+    id=$(sed -nE "s/.*qmgr\[[0-9]+\]: ([0-9A-F]+): from=<$1>.*/\1/p" "$postfix_dir/maillog" | tail -n 1)
+    [ -n "$id" ] && in_maillog " $id: to=<it@help.example.com>.*status=sent \(250 2\.0\.0"
+}
+check 'a drop is 250 for the relay too' within 30 sent_from someone@sender.example
 check 'and logged with its reason' within 10 logged '"reason":"domain-not-allowed".*"sender":"someone@sender.example"'
 
 check 'Postfix takes a mail to an unknown address' mail grace@partner.example nobody@help.example.com 'nobody there'

@@ -56,9 +56,7 @@ use super::{
     rows::CheckpointRow,
     wakes::Wakes,
 };
-use crate::types::{
-    Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
-};
+use crate::types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId};
 
 /// Plans that wait for the writer.
 const WAITING: usize = 1024;
@@ -124,7 +122,8 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
         big: big.clone(),
         segment_size: options.segment_size,
     };
-    let appender = appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
+    let appender =
+        appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let shared = Arc::new(Shared {
         rows: Merged { overlay: Overlay::default(), index: opened.index },
         reader: Reader::new(layout.journal(), big.clone()),
@@ -198,12 +197,7 @@ impl Embedded {
     }
 
     /// Hands an event to the writer and waits until it is durable.
-    async fn write(
-        &self,
-        event: Event,
-        raw: Bytes,
-        big: Option<BigBody>,
-    ) -> Result<Committed, CommitError> {
+    async fn write(&self, event: Event, raw: Bytes, big: Option<BigBody>) -> Result<Committed, CommitError> {
         if let Some(problem) = self.shared.status.refusal() {
             return Err(CommitError::Unavailable(problem));
         }
@@ -228,7 +222,9 @@ impl Embedded {
         self.check_open()?;
         let shared = Arc::clone(&self.shared);
         let reading = move || read(View { rows: &shared.rows, records: &shared.reader });
-        tokio::task::spawn_blocking(reading).await.map_err(|error| StoreError::Unavailable(error.to_string()))?
+        tokio::task::spawn_blocking(reading)
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
     /// Reads every record of the journal; tells where one is damaged.
