@@ -5,6 +5,7 @@
 
 mod access_log;
 mod api;
+mod carry;
 mod guard;
 mod health;
 mod pages;

@@ -40,6 +40,8 @@ pub(super) struct Accounts {
     /// Errors of the next commits, the last one first.
     pub(super) refusals: Mutex<Vec<CommitError>>,
     pub(super) broken: Mutex<bool>,
+    /// Where commits wait until a permit is added, if they are to wait.
+    pub(super) gate: Mutex<Option<Arc<tokio::sync::Semaphore>>>,
     /// One request, and its comments, each with the bytes of its mail.
     pub(super) thread: Mutex<Option<(RequestRow, Vec<Comment>)>>,
     pub(super) mails: Mutex<HashMap<BodyRef, Bytes>>,
@@ -81,6 +83,10 @@ impl Store for Accounts {
         self.check().map(|()| Vec::new())
     }
     async fn commit(&self, plan: Plan) -> Result<Committed, CommitError> {
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
         if let Some(refusal) = self.refusals.lock().unwrap().pop() {
             return Err(refusal);
         }

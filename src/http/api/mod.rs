@@ -23,7 +23,7 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{Context, router};
+use super::{Context, carry, router};
 
 /// Largest JSON body in bytes: ten thousand accounts with long names are half of it.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -46,6 +46,8 @@ pub(super) fn routes(context: &Arc<Context>) -> Router<Arc<Context>> {
         .route("/senders/{address}", get(senders::report))
         .route("/senders/{address}/resend", post(senders::resend))
         .route("/decisions", get(decisions::list))
+        .layer(from_fn_with_state(Arc::clone(context), carry::through))
+        // Changes nothing, and takes bodies that are not to be kept waiting in memory.
         .route("/explain", post(explain::explain))
         .method_not_allowed_fallback(router::method_not_allowed)
         .fallback(router::nothing_here)

@@ -2,7 +2,7 @@
 
 use axum::{
     Form,
-    body::{Body, Bytes},
+    body::HttpBody,
     extract::{FromRequest, Request},
     http::{
         HeaderMap, StatusCode, Uri,
@@ -62,19 +62,13 @@ fn origin(url: &str) -> Option<(String, String, u16)> {
 
 /// Reads the form; a request without a body is a form without fields.
 pub(super) async fn read(request: Request) -> Result<Choice, Problem> {
-    let (parts, body) = request.into_parts();
-    let kept = parts.clone();
-    let bytes = Bytes::from_request(Request::from_parts(parts, body), &())
-        .await
-        .map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-    if bytes.is_empty() {
+    if request.body().is_end_stream() {
         return choice(&[]);
     }
-    let Form(fields) =
-        Form::<Vec<(String, String)>>::from_request(Request::from_parts(kept, Body::from(bytes)), &())
-            .await
-            .map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-    choice(&fields)
+    match Form::<Vec<(String, String)>>::from_request(request, &()).await {
+        Ok(Form(fields)) => choice(&fields),
+        Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
+    }
 }
 
 fn choice(fields: &[(String, String)]) -> Result<Choice, Problem> {

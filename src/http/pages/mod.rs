@@ -36,6 +36,7 @@ pub(super) fn routes(context: &Arc<Context>) -> Router<Arc<Context>> {
         .route("/verify/", get(paste::without_token))
         .route("/verify/{token}", get(show).post(answer))
         .method_not_allowed_fallback(super::router::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(context), super::carry::through))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(from_fn_with_state(Arc::clone(context), problems_as_pages))
 }

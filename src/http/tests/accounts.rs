@@ -1,8 +1,14 @@
 //! Accounts: what is planned, and what is refused.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::{http::testing::Server, store::CommitError};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::{
+    http::testing::{Server, TOKEN},
+    store::CommitError,
+};
 
 fn ada() -> Value {
     json!({ "address": "Ada@Approved.example", "kind": "internal", "name": "Ada", "projects": ["IT", "IT"] })
@@ -145,4 +151,35 @@ async fn lists_of_accounts_can_be_narrowed() {
     }
     let odd = server.api("GET", "/accounts?kind=internal&portal_only_on_approved=true", None).await;
     assert_eq!(odd.status, 400);
+}
+
+/// hyper drops a handler whose client has hung up; what was begun must be carried through, and counted.
+#[tokio::test]
+async fn a_change_is_carried_through_when_its_client_hangs_up() {
+    use tokio::io::AsyncWriteExt;
+    let server = Server::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    *server.store.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let mut client = tokio::net::TcpStream::connect(server.admin).await.unwrap();
+    let body = ada().to_string();
+    let request = format!(
+        "POST /api/v1/accounts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len(),
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    // The handler waits for the commit once the gate has been taken from the store.
+    while Arc::strong_count(&gate) < 3 {
+        tokio::task::yield_now().await;
+    }
+    drop(client);
+    // A few exchanges later the server has seen that the client is gone.
+    for _ in 0..5 {
+        assert_eq!(server.get("/healthz").await.status, 200);
+    }
+    server.shutdown.begin();
+    gate.add_permits(1);
+    assert!(server.shutdown.drain(std::time::Duration::from_secs(20)).await, "the daemon waits for it");
+    assert_eq!(server.store.plans.lock().unwrap().len(), 1);
+    assert_eq!(server.log.events("account.created").len(), 1);
 }
