@@ -1,6 +1,7 @@
 //! Holds and their end: tokens redeemed exactly once, mails released in order and decided again, holds expired.
 
 mod answer;
+mod links;
 mod plan;
 mod report;
 mod schedule;

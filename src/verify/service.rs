@@ -6,9 +6,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 use super::{
-    answer::{Disowned, NewLink, PageMail, PageView, Redeemed, Release, TokenAnswer, VerifyError},
-    plan::{self, Answered, Ending, Planning, RedemptionParts},
-    schedule::{self, MailTime},
+    answer::{Disowned, PageMail, PageView, Redeemed, Release, TokenAnswer, VerifyError},
+    plan::{self, Ending, Planning, RedemptionParts},
 };
 use crate::{
     access::{Basis, DomainMembership, Outcome, Reason},
@@ -77,23 +76,6 @@ impl Verify {
         self.repeat(|| self.try_redeem(token, until, |_| true)).await
     }
 
-    /// A new link for an expired one, to the same address, within the caps.
-    pub async fn new_link(&self, token: &VerificationToken) -> Result<NewLink, VerifyError> {
-        let Some(found) = self.store.token(&token.digest()).await? else {
-            return Ok(NewLink::Nothing);
-        };
-        let VerificationView { id, address, .. } = found.verification;
-        self.repeat(|| self.try_new_link(&address, Some(id))).await
-    }
-
-    /// A new verification mail for an administrator who asks for it, within the caps. `NotFound` when nothing waits.
-    pub async fn resend(&self, address: &EmailAddress) -> Result<NewLink, VerifyError> {
-        match self.repeat(|| self.try_new_link(address, None)).await? {
-            NewLink::Nothing => Err(VerifyError::NotFound),
-            sent => Ok(sent),
-        }
-    }
-
     /// An administrator's release of one mail.
     pub async fn release(&self, held: HeldId) -> Result<Release, VerifyError> {
         self.repeat(|| self.try_release(held)).await
@@ -130,7 +112,7 @@ impl Verify {
     }
 
     /// Tries until a plan was not stale.
-    async fn repeat<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, VerifyError>
+    pub(super) async fn repeat<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, VerifyError>
     where
         F: Future<Output = Result<Step<T>, VerifyError>>,
     {
@@ -244,41 +226,6 @@ impl Verify {
         }
     }
 
-    async fn try_new_link(
-        &self,
-        address: &EmailAddress,
-        verification: Option<VerificationId>,
-    ) -> Result<Step<NewLink>, VerifyError> {
-        let view = self.view(address).await?;
-        let first = view.held.first().copied();
-        let (Some(pending), Some(first)) = (view.pending, first) else {
-            return Ok(Step::Done(NewLink::Nothing));
-        };
-        let Some(row) = self.store.held(first).await? else { return Ok(Step::Again) };
-        if verification.is_some_and(|id| id != pending) {
-            return Ok(Step::Done(NewLink::Nothing));
-        }
-        let now = self.ops.clock.now();
-        let mail_time = schedule::next_mail(address, &view, &self.config.load().verification, now);
-        let (at, answer) = match mail_time {
-            MailTime::Never => return Ok(Step::Done(NewLink::Never)),
-            MailTime::TooSoon(at) => return Ok(Step::Done(NewLink::TooSoon(at))),
-            MailTime::Capped(at) => (at, NewLink::Delayed(at)),
-            MailTime::Now => (now, NewLink::Sent),
-        };
-        // The owner of the address has asked for silence; an administrator can release.
-        if view.quiet_until.is_some_and(|until| until > now) {
-            return Ok(Step::Done(NewLink::Never));
-        }
-        let mut plan = plan::about(address, &view, now);
-        plan.effects =
-            self.planned(|planning| vec![planning.mail(address, pending, at, &Answered::from(&row))]);
-        match self.store.commit(plan).await {
-            Ok(_) => Ok(Step::Done(answer)),
-            Err(error) => again(error),
-        }
-    }
-
     async fn try_release(&self, held: HeldId) -> Result<Step<Release>, VerifyError> {
         let Some(row) = self.store.held(held).await? else { return Err(VerifyError::NotFound) };
         let view = self.view(&row.sender).await?;
@@ -370,7 +317,7 @@ impl Verify {
         Ok(self.store.sender(address, &[], self.ops.clock.now()).await?)
     }
 
-    fn planned<T>(&self, make: impl FnOnce(&Planning<'_>) -> T) -> T {
+    pub(super) fn planned<T>(&self, make: impl FnOnce(&Planning<'_>) -> T) -> T {
         let config = self.config.load();
         let now = self.ops.clock.now();
         make(&Planning {
@@ -404,7 +351,7 @@ fn ended(state: &VerificationState) -> Option<TokenAnswer> {
     }
 }
 
-fn again<T>(error: CommitError) -> Result<Step<T>, VerifyError> {
+pub(super) fn again<T>(error: CommitError) -> Result<Step<T>, VerifyError> {
     match error {
         CommitError::Stale | CommitError::TokenSpent | CommitError::Gone => Ok(Step::Again),
         CommitError::Duplicate(_) | CommitError::Unavailable(_) => Err(error.into()),

@@ -1,0 +1,66 @@
+//! A new link for mail that still waits: asked for by the reader of an expired one, or by an administrator.
+
+use super::{
+    answer::{NewLink, VerifyError},
+    plan::{self, Answered},
+    schedule::{self, MailTime},
+    service::{Step, Verify, again},
+};
+use crate::{
+    store::VerificationView,
+    types::{EmailAddress, VerificationId, VerificationToken},
+};
+
+impl Verify {
+    /// A new link for an expired one, to the same address, within the caps.
+    pub async fn new_link(&self, token: &VerificationToken) -> Result<NewLink, VerifyError> {
+        let Some(found) = self.store.token(&token.digest()).await? else {
+            return Ok(NewLink::Nothing);
+        };
+        let VerificationView { id, address, .. } = found.verification;
+        self.repeat(|| self.try_new_link(&address, Some(id))).await
+    }
+
+    /// A new verification mail for an administrator who asks for it, within the caps. `NotFound` when nothing waits.
+    pub async fn resend(&self, address: &EmailAddress) -> Result<NewLink, VerifyError> {
+        match self.repeat(|| self.try_new_link(address, None)).await? {
+            NewLink::Nothing => Err(VerifyError::NotFound),
+            sent => Ok(sent),
+        }
+    }
+
+    async fn try_new_link(
+        &self,
+        address: &EmailAddress,
+        verification: Option<VerificationId>,
+    ) -> Result<Step<NewLink>, VerifyError> {
+        let view = self.view(address).await?;
+        let first = view.held.first().copied();
+        let (Some(pending), Some(first)) = (view.pending, first) else {
+            return Ok(Step::Done(NewLink::Nothing));
+        };
+        let Some(row) = self.store.held(first).await? else { return Ok(Step::Again) };
+        if verification.is_some_and(|id| id != pending) {
+            return Ok(Step::Done(NewLink::Nothing));
+        }
+        let now = self.ops.clock.now();
+        let mail_time = schedule::next_mail(address, &view, &self.config.load().verification, now);
+        let (at, answer) = match mail_time {
+            MailTime::Never => return Ok(Step::Done(NewLink::Never)),
+            MailTime::TooSoon(at) => return Ok(Step::Done(NewLink::TooSoon(at))),
+            MailTime::Capped(at) => (at, NewLink::Delayed(at)),
+            MailTime::Now => (now, NewLink::Sent),
+        };
+        // The owner of the address has asked for silence; an administrator can release.
+        if view.quiet_until.is_some_and(|until| until > now) {
+            return Ok(Step::Done(NewLink::Never));
+        }
+        let mut plan = plan::about(address, &view, now);
+        plan.effects =
+            self.planned(|planning| vec![planning.mail(address, pending, at, &Answered::from(&row))]);
+        match self.store.commit(plan).await {
+            Ok(_) => Ok(Step::Done(answer)),
+            Err(error) => again(error),
+        }
+    }
+}
