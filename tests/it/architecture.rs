@@ -92,8 +92,8 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// `None` for files that are tests as a whole.
-fn source(root: &Path, path: &Path) -> Option<Source> {
-    let name = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+fn source(src: &Path, path: &Path) -> Option<Source> {
+    let name = path.strip_prefix(src).unwrap().to_string_lossy().replace('\\', "/");
     let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
     let parent = fs::read_to_string(path.parent().unwrap().join("mod.rs")).unwrap_or_default();
     let is_test = parent.contains(&format!("#[cfg(test)]\nmod {module};"))

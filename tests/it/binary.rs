@@ -47,8 +47,8 @@ impl Served {
         let lines = BufReader::new(child.stdout.take().unwrap());
         let mut served = Self { child, lines, folder, smtp: String::new(), http: String::new() };
         let started = served.event("daemon.started");
-        served.smtp = started["smtp"].as_str().unwrap().to_owned();
-        served.http = started["http"].as_str().unwrap().to_owned();
+        let address = |name: &str| String::from(started[name].as_str().unwrap());
+        (served.smtp, served.http) = (address("smtp"), address("http"));
         served.event("config.loaded");
         served
     }
