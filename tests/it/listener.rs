@@ -498,8 +498,8 @@ fn an_idle_connection_is_small() {
     let session = listener.attend(server, Ipv4Addr::LOCALHOST.into());
     let size = size_of_val(&session);
     assert!(
-        size <= 2560,
-        "with a line's buffer of 2 KiB, its task and its socket this is to stay within 6 KiB: {size}"
+        size <= 2048,
+        "with a buffer of 1 KiB, its task and its socket this is to stay within 6 KiB: {size}"
     );
 }
 
