@@ -52,9 +52,10 @@ fn begin(shared: &Arc<Shared>, stream: TcpStream, peer: IpAddr) {
     let _ = stream.set_nodelay(true);
     match shared.admit(peer) {
         Ok(place) => {
-            let session = driver::attend(stream, peer, Arc::clone(shared));
+            let of_session = Arc::clone(shared);
+            // Made within the task: a future that is moved into another is held twice.
             shared.sessions.spawn(async move {
-                session.await;
+                driver::attend(stream, peer, of_session).await;
                 drop(place);
             });
         }

@@ -1,6 +1,6 @@
 //! The bytes that were read and not used yet.
 
-use super::limits::{IDLE_BUFFER, LARGE_MAIL_BUFFER, MAIL_BUFFER};
+use super::limits::{IDLE_BUFFER, LARGE_MAIL_BUFFER, LINE_BUFFER, MAIL_BUFFER};
 
 /// A read buffer that is small while commands are awaited and grows for mail.
 #[derive(Debug, Default)]
@@ -26,7 +26,8 @@ impl ReadBuffer {
         self.bytes.drain(..self.used);
         self.used = 0;
         let wanted = match (for_mail, self.bytes.capacity()) {
-            (false, _) => IDLE_BUFFER,
+            (false, _) if self.bytes.is_empty() => IDLE_BUFFER,
+            (false, _) => LINE_BUFFER,
             (true, capacity) if capacity >= MAIL_BUFFER && filled => LARGE_MAIL_BUFFER,
             (true, capacity) => capacity.max(MAIL_BUFFER),
         };
@@ -54,8 +55,10 @@ mod tests {
         assert_eq!(buffer.pending(), b"xxx");
         assert_eq!(buffer.room(true).capacity(), LARGE_MAIL_BUFFER, "a read has filled it");
         assert_eq!(buffer.pending(), b"xxx");
-        assert_eq!(buffer.room(false).capacity(), IDLE_BUFFER);
+        assert_eq!(buffer.room(false).capacity(), LINE_BUFFER);
         assert_eq!(buffer.pending(), b"xxx");
+        buffer.consume(3);
+        assert_eq!(buffer.room(false).capacity(), IDLE_BUFFER);
     }
 
     #[test]

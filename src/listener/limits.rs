@@ -23,8 +23,10 @@ pub(super) const LINGER: Duration = Duration::from_secs(2);
 /// The most that is read meanwhile, in bytes.
 pub(super) const LINGER_BYTES: usize = 256 * 1024;
 
-/// Read buffer while commands are awaited, in bytes: one longest line. This is nearly all that an idle connection costs.
-pub(super) const IDLE_BUFFER: usize = crate::smtp::MAX_LINE;
+/// Read buffer while a command is awaited, in bytes: a usual transaction's commands. An idle connection costs little more.
+pub(super) const IDLE_BUFFER: usize = 1024;
+/// Read buffer once a line has begun, in bytes: the longest line.
+pub(super) const LINE_BUFFER: usize = crate::smtp::MAX_LINE;
 /// Read buffer when a mail begins, in bytes: most mails are one read.
 pub(super) const MAIL_BUFFER: usize = 16 * 1024;
 /// Read buffer of a large mail, in bytes.

@@ -395,3 +395,45 @@ fn the_runner_tells_when_a_dialogue_goes_otherwise() {
     assert!(!matches("250 * accepted", "250 2.0.0 id"));
     assert_eq!(unescape("a\\r\\{3*\\x41b}").unwrap(), b"a\rAbAbAb");
 }
+
+/// What hostile clients are made of.
+const SHARDS: [&[u8]; 20] = [
+    b"EHLO client.example\r\n",
+    b"MAIL FROM:<a@client.example>\r\n",
+    b"RCPT TO:<it@help.example>\r\n",
+    b"DATA\r\n",
+    b"BDAT 7\r\n",
+    b"BDAT 3 LAST\r\n",
+    b"RSET\r\n",
+    b"NOOP\r\n",
+    b".\r\n",
+    b"\r\n",
+    b".",
+    b"\r",
+    b"\n",
+    b"\0",
+    b"x",
+    b"text of a mail\r\n",
+    b"\xc3\xa9",
+    b"BDAT 18446744073709551615\r\n",
+    b"MAIL FROM:<a@client.example> SIZE=99\r\n",
+    b"QUIT\r\n",
+];
+
+proptest::proptest! {
+    /// Whatever comes, in whatever pieces: no panic, nothing piles up, and the pieces make no difference.
+    #[test]
+    fn pieces_never_matter(
+        shards in proptest::collection::vec(proptest::sample::select(&SHARDS[..]), 0..40),
+        size in 1_usize..40,
+    ) {
+        let mut dialogue = Dialogue::read("@ max_message_size 60");
+        let hello = Move::Send(b"EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<postmaster>\r\n".to_vec());
+        dialogue.moves = vec![hello, Move::Send(shards.concat())];
+        let whole = run_in_pieces(&dialogue, &[usize::MAX]);
+        let pieces = run_in_pieces(&dialogue, &[size]);
+        proptest::prop_assert_eq!(whole.replies, pieces.replies);
+        proptest::prop_assert_eq!(whole.mails, pieces.mails);
+        proptest::prop_assert_eq!(whole.ended, pieces.ended);
+    }
+}

@@ -462,12 +462,11 @@ async fn a_client_that_never_reads_is_ended() {
     let house = House::new(|_| {});
     let (client, served) = house.pipe(64);
     let (mut _reader, mut writer) = tokio::io::split(client.0.into_inner());
-    let flooding = async { while writer.write_all(b"NOOP\r\nNOOP\r\n").await.is_ok() {} };
+    // Writes fail once the session is gone; when it went is what counts.
+    let flooding = tokio::spawn(async move { while writer.write_all(b"NOOP\r\nNOOP\r\n").await.is_ok() {} });
     let began = Instant::now();
-    tokio::select! {
-        () = flooding => panic!("a write failed while the session was open"),
-        served = served => served.unwrap(),
-    }
+    served.await.unwrap();
+    flooding.await.unwrap();
     assert_eq!(began.elapsed().as_secs(), 60);
 }
 
@@ -498,8 +497,8 @@ fn an_idle_connection_is_small() {
     let session = listener.attend(server, Ipv4Addr::LOCALHOST.into());
     let size = size_of_val(&session);
     assert!(
-        size <= 2560,
-        "with a line's buffer of 2 KiB, its task and its socket this is to stay within 6 KiB: {size}"
+        size <= 2048,
+        "with a buffer of 1 KiB, its task and its socket this is to stay within 6 KiB: {size}"
     );
 }
 

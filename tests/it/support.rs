@@ -14,13 +14,13 @@ use vestibule::{
 };
 
 /// Our name in tests.
-pub const HOSTNAME: &str = "mx.example";
+pub(crate) const HOSTNAME: &str = "mx.example";
 /// The inboxes of the projects IT and HR.
-pub const INBOXES: [(&str, &str); 2] = [("IT", "it@help.example"), ("HR", "hr@help.example")];
+pub(crate) const INBOXES: [(&str, &str); 2] = [("IT", "it@help.example"), ("HR", "hr@help.example")];
 
 /// A configuration with the contract's defaults, on free ports of the loopback, with the inboxes above and a postmaster.
 /// Everybody may connect from the loopback. Change the fields that the test is about.
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     Config {
         path: PathBuf::from("vestibule.toml"),
@@ -56,7 +56,7 @@ pub fn config() -> Config {
 }
 
 /// The inboxes above, with details after `+` and a postmaster.
-pub fn routes() -> RouteTable {
+pub(crate) fn routes() -> RouteTable {
     let mut routes = RouteTable::new(Some('+'), true, HOSTNAME.parse().unwrap());
     for (key, address) in INBOXES {
         let key: ProjectKey = key.parse().unwrap();
