@@ -5,10 +5,12 @@ use std::{
     ops::ControlFlow,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{
     Job, JobKind, Order, Queue, StoreError,
     rows::{
-        DecisionIndex, HeldIndex, JobIndex, RequestIndex, Row, Rows, SeenRow, SenderRow,
+        DecisionIndex, HeldIndex, JobIndex, KeyRange, RequestIndex, Row, Rows, SeenRow, SenderRow,
         VerificationRow, decode, key,
     },
 };
@@ -24,7 +26,8 @@ struct Books {
 
 /// Lists what does not hold.
 pub(super) fn audit(rows: &dyn Rows) -> Result<Vec<String>, StoreError> {
-    let mut books = Books { senders: Vec::new(), held: HashMap::new(), jobs: Vec::new(), problems: Vec::new() };
+    let mut books =
+        Books { senders: Vec::new(), held: HashMap::new(), jobs: Vec::new(), problems: Vec::new() };
     books.read(rows)?;
     books.check_held(rows)?;
     books.check_releases();
@@ -34,6 +37,22 @@ pub(super) fn audit(rows: &dyn Rows) -> Result<Vec<String>, StoreError> {
     books.check_requests(rows)?;
     books.check_seen(rows)?;
     Ok(books.problems)
+}
+
+/// SHA-256 over all rows but the checkpoint.
+pub(super) fn digest(rows: &dyn Rows) -> Result<[u8; 32], StoreError> {
+    let mut hash = Sha256::new();
+    let all = KeyRange { from: vec![0], until: vec![0xff] };
+    rows.scan(&all, Order::Oldest, &mut |place, value| {
+        if place != key::checkpoint() {
+            for part in [place, value] {
+                hash.update(part.len().to_le_bytes());
+                hash.update(part);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(hash.finalize().into())
 }
 
 /// All rows of one letter, decoded.
@@ -76,8 +95,11 @@ impl Books {
                 listed.entry(*id).or_default().push(address.clone());
             }
         }
-        let expiring: HashSet<HeldId> =
-            self.jobs.iter().filter_map(|(_, job)| if let JobKind::Expire(id) = job.kind { Some(id) } else { None }).collect();
+        let expiring: HashSet<HeldId> = self
+            .jobs
+            .iter()
+            .filter_map(|(_, job)| if let JobKind::Expire(id) = job.kind { Some(id) } else { None })
+            .collect();
         let mut problems = Vec::new();
         for (id, (seq, held)) in &self.held {
             let by = listed.remove(id).unwrap_or_default();
@@ -93,7 +115,10 @@ impl Books {
         }
         problems.extend(listed.into_iter().map(|(id, by)| format!("{by:?} list {id}, which does not wait")));
         problems.extend(
-            expiring.iter().filter(|id| !self.held.contains_key(id)).map(|id| format!("a job expires {id}, which does not wait")),
+            expiring
+                .iter()
+                .filter(|id| !self.held.contains_key(id))
+                .map(|id| format!("a job expires {id}, which does not wait")),
         );
         self.problems.extend(problems);
         let mut ids = 0;
@@ -165,7 +190,8 @@ impl Books {
             }
             Ok(())
         })?;
-        problems.extend(pending.into_iter().map(|(id, of)| format!("{of} waits for {id}, which is not there")));
+        problems
+            .extend(pending.into_iter().map(|(id, of)| format!("{of} waits for {id}, which is not there")));
         self.problems.extend(problems);
         Ok(())
     }
@@ -198,7 +224,10 @@ impl Books {
             let (project, number) = (key::project_of(place), key::number(place).unwrap_or(0));
             let (before, seq) = last.insert(project.clone(), (number, row.seq)).unwrap_or_default();
             if number != before + 1 || row.seq <= seq {
-                problems.push(format!("{project}-{number} (decision {}) follows {before} (decision {seq})", row.seq));
+                problems.push(format!(
+                    "{project}-{number} (decision {}) follows {before} (decision {seq})",
+                    row.seq
+                ));
             }
             Ok(())
         })?;

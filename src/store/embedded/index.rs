@@ -44,7 +44,10 @@ impl Index {
             // Nobody listens any more when it took too long.
             let _ = sender.send(opened);
         };
-        thread::Builder::new().name("index-open".to_owned()).spawn(open).map_err(|error| error.to_string())?;
+        thread::Builder::new()
+            .name("index-open".to_owned())
+            .spawn(open)
+            .map_err(|error| error.to_string())?;
         let opened = receiver.recv_timeout(OPEN_LIMIT).map_err(|_| "opening it takes too long".to_owned())?;
         let db = opened.map_err(|_| "sled panicked".to_owned())?.map_err(|error| error.to_string())?;
         let file = File::open(dir.join("db")).map_err(|error| error.to_string())?;

@@ -48,7 +48,7 @@ use super::{
     AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DedupKey,
     DeliveryRow, Disk, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan, Queue, RealDisk,
     RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView,
-    VerificationView,
+    VerificationView, audit,
     journal::{self, Appender, BigBodies, BigBody, Place, Reader},
     leases::Leases,
     machine::{self, Counters, Event, HurryEvent, PlanEvent, SettleEvent},
@@ -56,9 +56,7 @@ use super::{
     rows::CheckpointRow,
     wakes::Wakes,
 };
-use crate::types::{
-    Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
-};
+use crate::types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId};
 
 /// Plans that wait for the writer.
 const WAITING: usize = 1024;
@@ -124,7 +122,8 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
         big: big.clone(),
         segment_size: options.segment_size,
     };
-    let appender = appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
+    let appender =
+        appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let shared = Arc::new(Shared {
         rows: Merged { overlay: Overlay::default(), index: opened.index },
         reader: Reader::new(layout.journal(), big.clone()),
@@ -198,12 +197,7 @@ impl Embedded {
     }
 
     /// Hands an event to the writer and waits until it is durable.
-    async fn write(
-        &self,
-        event: Event,
-        raw: Bytes,
-        big: Option<BigBody>,
-    ) -> Result<Committed, CommitError> {
+    async fn write(&self, event: Event, raw: Bytes, big: Option<BigBody>) -> Result<Committed, CommitError> {
         if let Some(problem) = self.shared.status.refusal() {
             return Err(CommitError::Unavailable(problem));
         }
@@ -228,7 +222,9 @@ impl Embedded {
         self.check_open()?;
         let shared = Arc::clone(&self.shared);
         let reading = move || read(View { rows: &shared.rows, records: &shared.reader });
-        tokio::task::spawn_blocking(reading).await.map_err(|error| StoreError::Unavailable(error.to_string()))?
+        tokio::task::spawn_blocking(reading)
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
     /// Reads every record of the journal; tells where one is damaged.
@@ -236,7 +232,9 @@ impl Embedded {
         let shared = Arc::clone(&self.shared);
         let check = move || journal::damage(&shared.layout.journal());
         let checked = tokio::task::spawn_blocking(check).await.map_err(std::io::Error::other);
-        checked.and_then(|checked| checked).map_err(|error| StoreError::Unavailable(format!("journal: {error}")))
+        checked
+            .and_then(|checked| checked)
+            .map_err(|error| StoreError::Unavailable(format!("journal: {error}")))
     }
 
     fn view(&self) -> Result<View<'_>, StoreError> {
@@ -247,6 +245,11 @@ impl Embedded {
     fn check_open(&self) -> Result<(), StoreError> {
         let open = self.commands.read().unwrap_or_else(PoisonError::into_inner).is_some();
         if open { Ok(()) } else { Err(StoreError::Unavailable("the store is closed".to_owned())) }
+    }
+
+    /// SHA-256 over all rows but the checkpoint: two indexes of the same journal have the same.
+    pub async fn digest(&self) -> Result<[u8; 32], StoreError> {
+        self.list(|view| audit::digest(view.rows)).await
     }
 
     /// Lets the threads finish; they do once no sender is left.
@@ -424,7 +427,7 @@ impl Store for Embedded {
     }
 
     async fn audit(&self) -> Result<Vec<String>, StoreError> {
-        let mut problems = self.list(|view| super::audit::audit(view.rows)).await?;
+        let mut problems = self.list(|view| audit::audit(view.rows)).await?;
         problems.extend(self.check_journal().await?);
         Ok(problems)
     }

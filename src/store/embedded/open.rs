@@ -77,7 +77,8 @@ pub struct OpenReport {
 impl OpenReport {
     /// What an operator should know, a line each; empty after a clean stop.
     pub fn findings(&self) -> Vec<String> {
-        let rebuilt = self.rebuilt.iter().map(|reason| format!("the index was made anew from the journal: {reason}"));
+        let rebuilt =
+            self.rebuilt.iter().map(|reason| format!("the index was made anew from the journal: {reason}"));
         rebuilt.chain(self.damage.iter().cloned()).collect()
     }
 }
@@ -125,7 +126,9 @@ fn checkpoint(index: &Index) -> Result<Result<CheckpointRow, String>, StoreError
     let schema: Option<u64> = read(index, &key::schema())?;
     match schema {
         Some(SCHEMA) => {}
-        Some(other) => return Ok(Err(format!("its rows have version {other}, and this program uses {SCHEMA}"))),
+        Some(other) => {
+            return Ok(Err(format!("its rows have version {other}, and this program uses {SCHEMA}")));
+        }
         None => return Ok(Err("it is empty".to_owned())),
     }
     Ok(read(index, &key::checkpoint())?.ok_or_else(|| "it has no checkpoint".to_owned()))
@@ -187,7 +190,8 @@ fn cross_check(layout: &Layout, opened: &Opened) -> Result<(), Trouble> {
         let Found::Record { event, .. } = found else { continue };
         let Event::Plan(event) = *event else { continue };
         for seq in event.first..event.first + event.opened.len() as u64 {
-            let row = opened.index.get(&key::decision(seq)).map_err(|error| Trouble::Index(error.to_string()))?;
+            let row =
+                opened.index.get(&key::decision(seq)).map_err(|error| Trouble::Index(error.to_string()))?;
             row.ok_or_else(|| lost(format!("decision {seq}")))?;
         }
         for request in event.opened.iter().flatten() {

@@ -87,7 +87,8 @@ impl<'a> Replay<'a> {
                     return Ok(());
                 }
                 Found::Damage { at, what, .. } => {
-                    self.damage.push(format!("segment {number}, offset {}: {what}; they are skipped", at.offset));
+                    self.damage
+                        .push(format!("segment {number}, offset {}: {what}; they are skipped", at.offset));
                 }
                 Found::Tail { at, .. } if last && !self.clean => {
                     self.cut(at, "the last batch was not written whole, and nobody was told that it was")?;
@@ -95,7 +96,9 @@ impl<'a> Replay<'a> {
                 }
                 Found::Tail { at, len } => {
                     let offset = at.offset;
-                    self.damage.push(format!("segment {number}, offset {offset}: the last {len} bytes are no record"));
+                    self.damage.push(format!(
+                        "segment {number}, offset {offset}: the last {len} bytes are no record"
+                    ));
                     if last {
                         self.cut(at, "they are no record")?;
                     }
@@ -132,7 +135,8 @@ impl<'a> Replay<'a> {
         let mut tail = vec![0; usize::try_from(len).unwrap_or(0)];
         file.read_exact_at(&mut tail, at.offset)?;
         if tail.iter().any(|byte| *byte != 0) {
-            let kept = self.layout.quarantine(self.now)?.join(format!("{:012}.{}.tail", at.segment, at.offset));
+            let kept =
+                self.layout.quarantine(self.now)?.join(format!("{:012}.{}.tail", at.segment, at.offset));
             fs::write(&kept, &tail)?;
             self.damage.push(format!(
                 "segment {}, offset {}: {len} bytes were cut off: {why}; they are kept in {}",

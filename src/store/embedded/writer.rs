@@ -97,7 +97,8 @@ impl Writer {
         let mut batch = Batch { answers: Vec::with_capacity(waiting.len()), ..Batch::default() };
         for command in waiting {
             let rows = Layered { base: &self.shared.rows, changes: &batch.changes };
-            let outcome = add(&mut self.appender, counters, &rows, (command.event, &command.raw, command.big));
+            let outcome =
+                add(&mut self.appender, counters, &rows, (command.event, &command.raw, command.big));
             let answer = outcome.map(|(committed, unit)| {
                 batch.changes.extend(unit.changes.clone());
                 batch.units.push(unit);
@@ -216,10 +217,7 @@ fn refuse(waiting: Vec<Command>, problem: &str) {
     answer_all(waiting.into_iter().map(|command| command.reply), problem);
 }
 
-fn answer_all(
-    replies: impl Iterator<Item = oneshot::Sender<Result<Committed, CommitError>>>,
-    problem: &str,
-) {
+fn answer_all(replies: impl Iterator<Item = oneshot::Sender<Result<Committed, CommitError>>>, problem: &str) {
     for reply in replies {
         let _ = reply.send(Err(CommitError::Unavailable(problem.to_owned())));
     }

@@ -87,7 +87,11 @@ impl Reader {
 
     fn unreadable(&self, at: Location, error: &io::Error) -> StoreError {
         let text = format!("{}: {error}", self.describe(at));
-        if error.kind() == ErrorKind::NotFound { StoreError::Damaged(text) } else { StoreError::Unavailable(text) }
+        if error.kind() == ErrorKind::NotFound {
+            StoreError::Damaged(text)
+        } else {
+            StoreError::Unavailable(text)
+        }
     }
 }
 

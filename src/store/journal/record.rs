@@ -91,9 +91,9 @@ impl Header {
     /// Whether event and body are as they were written.
     pub(super) fn is_whole(&self, bytes: &[u8]) -> bool {
         self.event_is_whole(bytes)
-            && bytes.get(HEADER + self.event_len..self.record_len()).is_some_and(|body| {
-                self.big || crc32fast::hash(body) == self.body_crc
-            })
+            && bytes
+                .get(HEADER + self.event_len..self.record_len())
+                .is_some_and(|body| self.big || crc32fast::hash(body) == self.body_crc)
     }
 }
 

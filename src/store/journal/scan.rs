@@ -54,7 +54,11 @@ pub(in crate::store) struct Scan {
 
 impl Scan {
     /// From `offset` on, or from the first record. The inner error says what is wrong with the header.
-    pub(in crate::store) fn open(dir: &Path, number: u64, offset: Option<u64>) -> io::Result<Result<Self, String>> {
+    pub(in crate::store) fn open(
+        dir: &Path,
+        number: u64,
+        offset: Option<u64>,
+    ) -> io::Result<Result<Self, String>> {
         Ok(Segment::open(dir, number)?.and_then(|(segment, file)| {
             let len = file.metadata().map_err(|error| error.to_string())?.len();
             let offset = offset.unwrap_or(segment::HEADER);
@@ -174,7 +178,10 @@ pub(in crate::store) fn damage(dir: &Path) -> io::Result<Vec<String>> {
                 }
                 Found::Tail { .. } if segments.last() == Some(number) => {}
                 Found::Tail { at, len } => {
-                    damage.push(format!("segment {number}, offset {}: the last {len} bytes are no record", at.offset));
+                    damage.push(format!(
+                        "segment {number}, offset {}: the last {len} bytes are no record",
+                        at.offset
+                    ));
                 }
             }
         }

@@ -4,7 +4,8 @@ use super::{jobs, malformed, plan::Applying};
 use crate::{
     access::{Basis, Reason},
     store::{
-        CommitError, CommittedEntry, Disposition, Entry, Job, JobKind, MailFacts, Queue, Resolution, StoreError,
+        CommitError, CommittedEntry, Disposition, Entry, Job, JobKind, MailFacts, Queue, Resolution,
+        StoreError,
         rows::{
             CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, SeenRow, Txn, Value, decode, key,
         },

@@ -24,11 +24,7 @@ pub(super) struct Applying<'a, 'r> {
 }
 
 /// Makes a plan's rows.
-pub(super) fn apply(
-    event: &PlanEvent,
-    at: Location,
-    txn: &mut Txn<'_>,
-) -> Result<Committed, CommitError> {
+pub(super) fn apply(event: &PlanEvent, at: Location, txn: &mut Txn<'_>) -> Result<Committed, CommitError> {
     if let (true, Some(mail)) = (event.big, &event.plan.mail) {
         txn.mark(key::big(mail.facts.id));
     }

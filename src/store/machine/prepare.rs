@@ -151,12 +151,7 @@ fn turns(plan: &Plan, rows: &dyn Rows) -> Result<Vec<Turn>, CommitError> {
     Ok(turns)
 }
 
-fn turn(
-    at: Time,
-    delivery: &Delivery,
-    taken: &[(Lane, Time)],
-    rows: &dyn Rows,
-) -> Result<Turn, CommitError> {
+fn turn(at: Time, delivery: &Delivery, taken: &[(Lane, Time)], rows: &dyn Rows) -> Result<Turn, CommitError> {
     let earliest = at.max(delivery.not_before);
     let Some(rate) = delivery.lane else { return Ok(Turn { due_at: earliest, lane: None }) };
     if rate.per_minute == 0 {

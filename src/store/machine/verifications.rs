@@ -116,13 +116,9 @@ pub(super) fn spend(spend: &Spend, at: Time, txn: &mut Txn<'_>) -> Result<(), Co
     if listed.is_empty() {
         return Ok(());
     }
-    let kind = JobKind::Release {
-        address: row.address,
-        release: release.to_vec(),
-        not_mine: not_mine.to_vec(),
-    };
-    let job =
-        Job { id: id.uuid(), due_at: at, enqueued_at: at, attempts: 0, last_error: None, kind };
+    let kind =
+        JobKind::Release { address: row.address, release: release.to_vec(), not_mine: not_mine.to_vec() };
+    let job = Job { id: id.uuid(), due_at: at, enqueued_at: at, attempts: 0, last_error: None, kind };
     jobs::add(Queue::Release, &job, txn)
 }
 

@@ -36,7 +36,7 @@ impl View<'_> {
         let mut over = false;
         let range = filter.sender.as_ref().map_or_else(|| key::all(b'x'), key::sender_decisions);
         let walk = Walk { rows: self.rows, range, page };
-        let mut met = walk.run(&mut |seq, _| {
+        let mut met = walk.run(&mut |seq| {
             let row: Option<DecisionIndex> = if over { None } else { read(self.rows, &key::decision(seq))? };
             let Some(row) = row else { return Ok(false) };
             over = page.order == Order::Newest && is_long_before(row.at, filter.since);
@@ -56,7 +56,9 @@ impl View<'_> {
         let facts = match (row.held_at, &record) {
             (None, Ok(event)) => event.plan.mail.as_ref().map(|mail| mail.facts.clone()),
             (None, Err(_)) => None,
-            (Some(held_at), _) => self.plan(held_at)?.ok().and_then(|event| event.plan.mail).map(|mail| mail.facts),
+            (Some(held_at), _) => {
+                self.plan(held_at)?.ok().and_then(|event| event.plan.mail).map(|mail| mail.facts)
+            }
         };
         let told = match record {
             Ok(event) => tell(event, row.nth as usize),
@@ -96,9 +98,7 @@ fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
 fn tell(event: PlanEvent, nth: usize) -> Told {
     let opened = event.opened.into_iter().nth(nth).flatten();
     let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
-        Effect::Record(entry) => {
-            Some((entry.trail, entry.settings_version, None, entry.disposition, None))
-        }
+        Effect::Record(entry) => Some((entry.trail, entry.settings_version, None, entry.disposition, None)),
         Effect::Resolve(end) => {
             Some((end.trail, end.settings_version, Some(end.basis), end.disposition, Some(end.held)))
         }

@@ -33,10 +33,7 @@ pub(in crate::store) fn claim(
         Ok(ControlFlow::Continue(()))
     })?;
     let until = now.plus(lease);
-    Ok(jobs
-        .into_iter()
-        .map(|job| Lease { queue, fence: leases.take(queue, job.id, until), job })
-        .collect())
+    Ok(jobs.into_iter().map(|job| Lease { queue, fence: leases.take(queue, job.id, until), job }).collect())
 }
 
 /// [`crate::store::Store::next_due`]. A leased job is due again when its lease ends.

@@ -8,8 +8,8 @@ mod walk;
 
 use std::ops::ControlFlow;
 
-pub(super) use lists::accounts;
 pub(super) use jobs::{claim, deliveries, hurried, next_due};
+pub(super) use lists::accounts;
 
 use super::{
     Comment, DedupKey, HeldRow, Order, RequestRow, SenderView, StoreError, TokenView, VerificationView,

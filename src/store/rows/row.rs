@@ -27,7 +27,8 @@ pub(in crate::store) trait Row: Serialize + DeserializeOwned {
 /// The value of a row. Fails when it is over [`MAX_VALUE`]: such a row is never written.
 pub(in crate::store) fn encode<T: Row>(key: &[u8], row: &T) -> Result<Value, CommitError> {
     let packed = if T::NAMED { rmp_serde::to_vec_named(row) } else { rmp_serde::to_vec(row) };
-    let packed = packed.map_err(|error| CommitError::Unavailable(format!("a row can't be encoded: {error}")))?;
+    let packed =
+        packed.map_err(|error| CommitError::Unavailable(format!("a row can't be encoded: {error}")))?;
     if packed.len() > MAX_VALUE {
         let (name, len) = (key.escape_ascii(), packed.len());
         return Err(CommitError::Unavailable(format!(
@@ -234,11 +235,9 @@ impl VerificationEnd {
 
     fn view(self) -> VerificationState {
         match self {
-            Self::Verified(at, handed_on, not_mine) => VerificationState::Verified {
-                at,
-                handed_on: handed_on as usize,
-                not_mine: not_mine as usize,
-            },
+            Self::Verified(at, handed_on, not_mine) => {
+                VerificationState::Verified { at, handed_on: handed_on as usize, not_mine: not_mine as usize }
+            }
             Self::Disowned(at, not_mine) => VerificationState::Disowned { at, not_mine: not_mine as usize },
             Self::Moot(at) => VerificationState::Moot { at },
         }

@@ -16,8 +16,8 @@ use vestibule::{
     access::{Basis, Check, Reason},
     smtp::Protocol,
     store::{
-        CommitError, Committed, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, LaneRate,
-        MailFacts, NewMail, Plan, Redemption, Resolution, Spend, Store,
+        CommitError, Committed, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
+        LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend, Store,
         embedded::{self, Embedded, OpenReport, Options},
     },
     types::{
@@ -49,7 +49,7 @@ impl Home {
     }
 
     pub(super) fn options(&self) -> Options {
-        Options { segment_size: 256 << 10, ..Options::new(self.path()) }
+        Options { segment_size: 64 << 10, ..Options::new(self.path()) }
     }
 
     pub(super) fn open(&self) -> (Engine, OpenReport) {
@@ -171,7 +171,8 @@ pub(super) fn mail(sender: &str, subject: &str, raw: impl Into<Bytes>) -> NewMai
 }
 
 pub(super) fn entry(key: &str, reason: Reason, disposition: Disposition) -> Entry {
-    let check = Check { check: "a-check".into(), input: key.to_owned().into(), result: reason.as_str().into() };
+    let check =
+        Check { check: "a-check".into(), input: key.to_owned().into(), result: reason.as_str().into() };
     Entry {
         project: project(key),
         reason,
@@ -257,7 +258,10 @@ pub(super) async fn held_mail(store: &Engine, sender: &str, key: &str) -> HeldId
 
 /// A request of a sender with its own number in the subject.
 pub(super) async fn request(store: &Engine, sender: &str, key: &str, subject: &str) -> Committed {
-    let plan = mail_plan(mail(sender, subject, format!("Subject: {subject}\r\n\r\n")), vec![Effect::Record(open(key))]);
+    let plan = mail_plan(
+        mail(sender, subject, format!("Subject: {subject}\r\n\r\n")),
+        vec![Effect::Record(open(key))],
+    );
     store.commit(plan).await.unwrap()
 }
 

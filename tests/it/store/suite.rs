@@ -6,9 +6,9 @@ use tokio::task::JoinSet;
 use vestibule::{
     access::{Basis, DomainEntry, DomainList, Outcome, Reason},
     store::{
-        AccountFilter, CommitError, Cursor, DecisionFilter, Delivery, DeliveryKind, DeliveryState, Disposition,
-        Effect, HeldFilter, JobKind, Lane, LaneRate, Order, PageRequest, Queue, Redemption, RequestFilter,
-        Settled, Settlement, StoreError, VerificationState,
+        AccountFilter, CommitError, Cursor, DecisionFilter, Delivery, DeliveryKind, DeliveryState,
+        Disposition, Effect, HeldFilter, JobKind, Lane, LaneRate, Order, PageRequest, Queue, Redemption,
+        RequestFilter, Settled, Settlement, StoreError, VerificationState,
     },
     types::{AccountKind, DeliveryId, HeldId, RequestId, Time, VerificationId},
 };
@@ -62,7 +62,9 @@ pub(super) async fn one_of_many_copies_is_taken(store: &Engine) {
             copies.spawn(async move {
                 let mut record = open("IT");
                 record.once = Some(once(round));
-                store.commit(mail_plan(mail("ada@a.example", "copy", "copy"), vec![Effect::Record(record)])).await
+                store
+                    .commit(mail_plan(mail("ada@a.example", "copy", "copy"), vec![Effect::Record(record)]))
+                    .await
             });
         }
         let answers = copies.join_all().await;
@@ -242,7 +244,8 @@ pub(super) async fn a_drop_at_release_frees_the_key(store: &Engine) {
     let (first, second) = (HeldId::new(fresh()), HeldId::new(fresh()));
     store.commit(hold_once(first)).await.unwrap();
     assert!(matches!(store.commit(hold_once(second)).await, Err(CommitError::Duplicate(_))));
-    let end = |held, disposition| plan(vec![resolve(held, Reason::HoldDiscarded, Basis::Discarded, disposition)]);
+    let end =
+        |held, disposition| plan(vec![resolve(held, Reason::HoldDiscarded, Basis::Discarded, disposition)]);
     store.commit(end(first, Disposition::Drop { keep_raw: false })).await.unwrap();
     store.commit(hold_once(second)).await.unwrap();
     // A hold that ends as a request keeps its key.
@@ -640,14 +643,16 @@ pub(super) async fn decisions_tell_their_trail(store: &Engine) {
     let mut late = plan(vec![opened]);
     late.at = T0.plus(HOUR);
     store.commit(late).await.unwrap();
-    let find = async |filter: DecisionFilter| {
-        store.decisions(&filter, page(10, Order::Oldest)).await.unwrap().items
-    };
+    let find =
+        async |filter: DecisionFilter| store.decisions(&filter, page(10, Order::Oldest)).await.unwrap().items;
     let all = find(DecisionFilter::default()).await;
     assert_eq!(all.iter().map(|row| row.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(all[0].trail[0].result, "known-customer");
     assert_eq!((all[0].request.as_ref(), all[0].held), ("IT-1".parse().ok().as_ref(), None));
-    assert_eq!((all[1].held, all[1].outcome, all[1].settings_version.as_str()), (Some(held), Outcome::Hold, "v1"));
+    assert_eq!(
+        (all[1].held, all[1].outcome, all[1].settings_version.as_str()),
+        (Some(held), Outcome::Hold, "v1")
+    );
     assert_eq!((all[2].sender.as_ref(), all[2].outcome), (None, Outcome::Drop));
     let end = &all[3];
     assert_eq!((end.basis, end.held, end.mail_id), (Some(Basis::Released), Some(held), all[1].mail_id));
