@@ -1,1 +1,379 @@
-//! (being built)
+//! Puts the daemon together: a configuration becomes an [`App`] with bound sockets and an opened store, which runs until
+//! it is told to stop and then drains. The only file that names every room.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{net::TcpListener, task::JoinHandle, time};
+
+use crate::{
+    config::Config,
+    http,
+    intake::{self, Intake},
+    listener::{self, Gate},
+    ops::{
+        self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreDamaged,
+        StoreFailed, StoreOpened,
+    },
+    outbound,
+    store::{Store, embedded},
+    types::TokenSeal,
+    verify::Verify,
+};
+
+/// For what is under way when the daemon is told to stop; with the store's close it stays under 15 s.
+const GRACE: Duration = Duration::from_secs(10);
+/// For the store's last writes.
+const CLOSE: Duration = Duration::from_secs(4);
+/// Between two looks at the store's health.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// The file that holds the key of [`TokenSeal`].
+const SECRET_FILE: &str = "secret";
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket could not be bound.
+    #[error("{key} = \"{address}\": {source}; is another process listening there?")]
+    Bind {
+        /// The configuration key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] embedded::OpenError),
+    /// The key file could not be read or made.
+    #[error("{}: {source}", path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The runtime is ending.
+    #[error("the runtime is stopping")]
+    Stopping,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop. Whether all that was under way was finished.
+    Stopped {
+        /// False when the time for it was over.
+        drained: bool,
+    },
+    /// The store can't be trusted any more; the text says why.
+    StoreFailed(String),
+}
+
+/// The addresses that are really bound (port 0 has become a port).
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// SMTP.
+    pub smtp: Vec<SocketAddr>,
+    /// The verification pages.
+    pub http: SocketAddr,
+    /// API, health and metrics; the same as `http` unless they have a socket of their own.
+    pub admin: SocketAddr,
+}
+
+/// A daemon that is ready to run.
+pub struct App {
+    config: Arc<ArcSwap<Config>>,
+    ops: Ops,
+    store: Arc<dyn Store>,
+    verify: Verify,
+    seal: TokenSeal,
+    shutdown: Shutdown,
+    smtp: Vec<TcpListener>,
+    pages: TcpListener,
+    admin: Option<TcpListener>,
+    addresses: Addresses,
+}
+
+/// Changes the settings of a running daemon.
+#[derive(Clone)]
+pub struct Reload {
+    config: Arc<ArcSwap<Config>>,
+    ops: Ops,
+}
+
+impl App {
+    /// Opens the store and binds every socket; nothing is served yet.
+    pub async fn start(config: Config, ops: Ops) -> Result<Self, StartError> {
+        let (store, seal) = open(&config, &ops).await?;
+        let mut smtp = Vec::with_capacity(config.smtp.listen.len());
+        for address in &config.smtp.listen {
+            smtp.push(bind("smtp.listen", *address).await?);
+        }
+        let pages = bind("http.listen", config.http.listen).await?;
+        let admin = match config.http.admin_listen {
+            Some(address) => Some(bind("http.admin_listen", address).await?),
+            None => None,
+        };
+        let addresses = addresses(&smtp, &pages, admin.as_ref(), &config);
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let verify = Verify::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
+        let shutdown = Shutdown::new();
+        Ok(Self { config, ops, store, verify, seal, shutdown, smtp, pages, admin, addresses })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Stops the daemon when told to.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Changes its settings.
+    pub fn reload_handle(&self) -> Reload {
+        Reload { config: Arc::clone(&self.config), ops: self.ops.clone() }
+    }
+
+    /// The store, for those who look into a daemon in the same process (tests, `demo`).
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Serves until [`App::shutdown`] is begun or the store fails; then drains and closes the store.
+    pub async fn run(self) -> Ended {
+        self.announce();
+        let watch = tokio::spawn(watch(Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone()));
+        let (store, ops, shutdown) = (Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone());
+        let tasks = self.spawn();
+        shutdown.begun().await;
+        let stopping = time::Instant::now();
+        let drained = shutdown.drain(GRACE).await;
+        let failed = watch.await.ok().flatten();
+        for task in tasks {
+            task.abort();
+        }
+        let closed = time::timeout(CLOSE, store.close()).await.is_ok();
+        let drained = drained && closed;
+        DaemonStopped { drained, took: stopping.elapsed() }.emit(&ops);
+        failed.map_or(Ended::Stopped { drained }, Ended::StoreFailed)
+    }
+
+    fn announce(&self) {
+        let config = self.config.load();
+        let smtp = self.addresses.smtp.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        DaemonStarted {
+            smtp: &smtp,
+            http: self.addresses.http.to_string(),
+            admin: self.addresses.admin.to_string(),
+            store: config.store.path.display().to_string(),
+            authentication: "off",
+        }
+        .emit(&self.ops);
+        in_force(&config, &self.ops);
+    }
+
+    fn spawn(self) -> Vec<JoinHandle<()>> {
+        let Self { config, ops, store, verify, seal, shutdown, smtp, pages, admin, .. } = self;
+        let intake = Intake::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
+        let parts = listener::Parts {
+            config: Arc::clone(&config),
+            ops: ops.clone(),
+            gate: gate(Arc::clone(&store), Arc::clone(&config)),
+            deliver: Arc::new(move |envelope, raw| {
+                let intake = intake.clone();
+                Box::pin(async move { intake.deliver(envelope, raw).await })
+            }),
+            shutdown: shutdown.clone(),
+        };
+        let state = http::State {
+            store: Arc::clone(&store),
+            verify: verify.clone(),
+            config: Arc::clone(&config),
+            ops: ops.clone(),
+            explain: explainer(Arc::clone(&store), Arc::clone(&config)),
+            ready: ready(Arc::clone(&store), shutdown.clone()),
+            shutdown: shutdown.clone(),
+        };
+        let outbox = outbound::Parts { store, config, ops, seal, shutdown: shutdown.clone() };
+        vec![
+            tokio::spawn(listener::serve(smtp, parts)),
+            tokio::spawn(http::serve(pages, admin, state)),
+            tokio::spawn(outbound::run(outbox)),
+            tokio::spawn(verify.clone().run_releases(shutdown.clone())),
+            tokio::spawn(verify.clone().run_expiry(shutdown.clone())),
+            tokio::spawn(verify.run_sweeps(shutdown)),
+        ]
+    }
+}
+
+impl Reload {
+    /// Puts these settings in force for the next mail. What only a start can change is named in a warning.
+    pub fn apply(&self, config: Config) {
+        let old = self.config.load_full();
+        let fixed: [(&str, bool); 5] = [
+            ("smtp.listen", old.smtp.listen != config.smtp.listen),
+            ("http.listen", old.http.listen != config.http.listen),
+            ("http.admin_listen", old.http.admin_listen != config.http.admin_listen),
+            ("store.path", old.store.path != config.store.path),
+            (
+                "log.format or log.level",
+                (old.log.format, &old.log.level) != (config.log.format, &config.log.level),
+            ),
+        ];
+        for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
+            let warning = format!("{key} has changed; it takes effect at the next start");
+            ConfigWarning { warning: &warning }.emit(&self.ops);
+        }
+        self.ops.set_log_addresses(config.log.addresses);
+        self.config.store(Arc::new(config));
+        in_force(&self.config.load(), &self.ops);
+    }
+}
+
+/// Says what is in force from now on.
+fn in_force(config: &Config, ops: &Ops) {
+    for warning in &config.warnings {
+        ConfigWarning { warning }.emit(ops);
+    }
+    ConfigLoaded {
+        path: config.path.display().to_string(),
+        settings_version: &config.version,
+        settings: &config.effective(),
+        warnings: config.warnings.len(),
+    }
+    .emit(ops);
+}
+
+async fn open(config: &Config, ops: &Ops) -> Result<(Arc<dyn Store>, TokenSeal), StartError> {
+    let options = embedded::Options::new(config.store.path.clone());
+    let (path, now) = (config.store.path.clone(), ops.clock.now());
+    let opening = tokio::task::spawn_blocking(move || {
+        let (store, report) = embedded::open(options, now)?;
+        let seal = secret(&path.join(SECRET_FILE))?;
+        Ok::<_, StartError>((store, report, seal))
+    });
+    let (store, report, seal) = opening.await.map_err(|_| StartError::Stopping)??;
+    StoreOpened { replayed: report.replayed, rebuilt: report.rebuilt.as_deref() }.emit(ops);
+    for damage in &report.damage {
+        StoreDamaged { damage }.emit(ops);
+    }
+    Ok((Arc::new(store), seal))
+}
+
+/// The key of the outbox's tokens: 32 random bytes, made once, for the daemon's user only.
+fn secret(path: &Path) -> Result<TokenSeal, StartError> {
+    let failed = |source| StartError::Secret { path: path.to_owned(), source };
+    match fs::read(path) {
+        Ok(bytes) => {
+            let wrong = || io::Error::new(io::ErrorKind::InvalidData, "not the 32 bytes that were written");
+            let key = bytes.try_into().map_err(|_| failed(wrong()))?;
+            Ok(TokenSeal::new(key))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = ops::random();
+            write_secret(path, &key).map_err(failed)?;
+            Ok(TokenSeal::new(key))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn write_secret(path: &Path, key: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(key)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Bind { key, address, source })
+}
+
+fn addresses(
+    smtp: &[TcpListener],
+    pages: &TcpListener,
+    admin: Option<&TcpListener>,
+    config: &Config,
+) -> Addresses {
+    let http = pages.local_addr().unwrap_or(config.http.listen);
+    Addresses {
+        smtp: smtp.iter().filter_map(|socket| socket.local_addr().ok()).collect(),
+        http,
+        admin: admin.and_then(|socket| socket.local_addr().ok()).unwrap_or(http),
+    }
+}
+
+fn gate(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> Arc<dyn Fn() -> Gate + Send + Sync> {
+    Arc::new(move || {
+        let health = store.health();
+        let min_free = config.load().store.min_free;
+        match health.writable {
+            false => Gate::NotWritable,
+            true if min_free > 0 && health.free < min_free => Gate::LowSpace,
+            true => Gate::Open,
+        }
+    })
+}
+
+fn ready(store: Arc<dyn Store>, shutdown: Shutdown) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
+    Arc::new(move || {
+        if shutdown.has_begun() {
+            return Err("stopping".to_owned());
+        }
+        let health = store.health();
+        if health.writable {
+            Ok(())
+        } else {
+            Err(health.problem.unwrap_or_else(|| "the store takes no writes".to_owned()))
+        }
+    })
+}
+
+fn explainer(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> http::Explain {
+    Arc::new(move |raw, rcpts| {
+        let (store, config) = (Arc::clone(&store), config.load_full());
+        Box::pin(async move {
+            let explained = intake::explain_with(&*store, &config, &rcpts, &raw).await;
+            let explained = explained.map_err(|error| error.to_string())?;
+            serde_json::to_value(explained).map_err(|error| error.to_string())
+        })
+    })
+}
+
+/// Looks after the store: says when it stops and starts taking writes, and stops the daemon when it can't be trusted any
+/// more. Answers why.
+async fn watch(store: Arc<dyn Store>, ops: Ops, shutdown: Shutdown) -> Option<String> {
+    let mut writable = true;
+    loop {
+        let health = store.health();
+        let problem = || health.problem.clone().unwrap_or_else(|| "the store takes no writes".to_owned());
+        if health.fatal {
+            let why = problem();
+            StoreFailed { error: &why, fatal: true }.emit(&ops);
+            shutdown.begin();
+            return Some(why);
+        }
+        if writable && !health.writable {
+            StoreFailed { error: &problem(), fatal: false }.emit(&ops);
+        }
+        writable = health.writable;
+        tokio::select! {
+            () = shutdown.begun() => return None,
+            () = time::sleep(WATCH_EVERY) => {}
+        }
+    }
+}

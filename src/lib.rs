@@ -1,8 +1,8 @@
 //! vestibule: takes in support mail over SMTP and creates, holds or drops each request by customer-access rules.
 //!
 //! The modules stand in the order of a mail's way. A `use` points only to a smaller number:
-//! `0 types · 1 smtp mail · 2 authn access · 3 config · 4 ops · 5 store · 6 outbound · 7 intake verify · 8 listener http ·
-//! 9 app cli`. ARCHITECTURE.md is the map with what is absent from each room.
+//! `0 types · 1 smtp mail · 2 authn access · 3 config · 4 ops · 5 store · 6 outbound · 7 verify · 8 intake listener http ·
+//! 9 app · 10 cli`. ARCHITECTURE.md is the map with what is absent from each room.
 
 pub mod types;
 
@@ -18,10 +18,10 @@ pub mod store;
 
 pub mod outbound;
 
-pub mod intake;
 pub mod verify;
 
 pub mod http;
+pub mod intake;
 pub mod listener;
 
 pub mod app;

@@ -82,6 +82,12 @@ impl DomainList {
         self.exactly.len() + self.below.len()
     }
 
+    /// The entries, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = DomainEntry> + '_ {
+        let below = self.below.iter().filter_map(|name| name.parse().ok());
+        self.exactly.iter().cloned().map(DomainEntry::Exactly).chain(below.map(DomainEntry::Below))
+    }
+
     /// Whether the same entry stands on this list.
     pub fn has_entry(&self, entry: &DomainEntry) -> bool {
         match entry {

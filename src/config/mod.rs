@@ -1,5 +1,25 @@
-//! The configuration file, read in two stages: what is written (`wire`) and what it means (`Config`).
+//! The configuration file: one table of all keys (`keys`), readers that collect every mistake (`reader`, `values`, `words`, `names`, `urls`), and
+//! what it means (`Config`). Pure but for [`load`], which reads the file.
 
+mod checks;
+mod effective;
+mod errors;
+mod example;
+mod inboxes;
+mod keys;
+mod load;
 mod model;
+mod names;
+mod reader;
+mod secrets;
+mod sections;
+mod unknown;
+mod urls;
+mod values;
+mod warnings;
+mod words;
 
+pub use errors::{ConfigErrors, Mistake};
+pub use example::example;
+pub use load::{load, parse};
 pub use model::*;

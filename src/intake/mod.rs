@@ -1,1 +1,181 @@
-//! (being built)
+//! The way of a mail, in order: limits, parse, judge, gather facts, decide, commit, report. Read this room first.
+
+mod explain;
+mod plan;
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
+
+pub use explain::{Explained, explain, explain_with};
+use plan::{Incoming, Intention, Intentions};
+
+use crate::{
+    config::{Config, OnDrop},
+    mail::{self, Message, ScanError},
+    ops::{self, AccountCreated, Event, MailDecided, MailForwarded, Ops, StoreFailed},
+    smtp::{Delivery, Envelope},
+    store::{CommitError, Committed, Plan, SenderView, Store, StoreError},
+    types::TokenSeal,
+    verify::{Planning, account_word},
+};
+
+/// How often a mail is planned anew when its sender has changed meanwhile, before the relay is told to come back.
+const MOST_TRIES: u32 = 8;
+/// How long the relay waits for the reply to its last byte at the most; relays wait 10 minutes (RFC 5321 §4.5.3.2.6).
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(25);
+/// A mail larger than this is read on a thread of its own, so that other sessions go on.
+const READ_ASIDE: usize = 256 * 1024;
+
+/// Takes mail in. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    store: Arc<dyn Store>,
+    config: Arc<ArcSwap<Config>>,
+    ops: Ops,
+    seal: TokenSeal,
+}
+
+/// Why a mail was not taken; it stays with the relay.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Read(#[from] StoreError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error("not committed within {} s", COMMIT_TIMEOUT.as_secs())]
+    TimedOut,
+    #[error("the sender changed with each of {MOST_TRIES} tries")]
+    Contended,
+}
+
+impl Intake {
+    /// Into this store, with the settings in force at each mail.
+    pub fn new(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>, ops: Ops, seal: TokenSeal) -> Self {
+        Self { store, config, ops, seal }
+    }
+
+    /// Decides about a mail and makes the decision durable. Anything but [`Delivery::Accepted`] and
+    /// [`Delivery::Rejected`] leaves nothing behind.
+    pub async fn deliver(&self, envelope: Envelope, raw: Bytes) -> Delivery {
+        let begun = Instant::now();
+        let message = match read(raw.clone()).await {
+            Ok(message) => message,
+            Err(ScanError::Nul) => return Delivery::Nul,
+            Err(ScanError::TooComplex(_)) => return Delivery::TooComplex,
+        };
+        let config = self.config.load_full();
+        let incoming = Incoming::new(&envelope, &raw, &message, &config);
+        match timeout(COMMIT_TIMEOUT, self.commit(&incoming)).await.unwrap_or(Err(Failed::TimedOut)) {
+            Ok((intentions, committed)) => {
+                self.report(&incoming, &intentions, &committed, begun.elapsed());
+                delivery(&incoming, &intentions)
+            }
+            Err(failed) => {
+                StoreFailed { error: &failed.to_string(), fatal: false }.emit(&self.ops);
+                Delivery::Unavailable
+            }
+        }
+    }
+
+    /// Reads, plans, commits; again while the sender changes or another copy of the mail is quicker.
+    async fn commit(&self, incoming: &Incoming<'_>) -> Result<(Intentions, Committed), Failed> {
+        for round in 0..MOST_TRIES {
+            let (plan, intentions) = self.plan(incoming).await?;
+            match self.store.commit(plan).await {
+                Ok(committed) => return Ok((intentions, committed)),
+                Err(CommitError::Stale | CommitError::Duplicate(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let [jitter] = ops::random::<1>();
+            tokio::time::sleep(Duration::from_millis(u64::from(jitter) * u64::from(round) / 16)).await;
+        }
+        Err(Failed::Contended)
+    }
+
+    async fn plan(&self, incoming: &Incoming<'_>) -> Result<(Plan, Intentions), Failed> {
+        let now = self.ops.clock.now();
+        let view = match &incoming.sender {
+            Ok(address) => {
+                let since = now.minus(incoming.config.store.duplicate_window);
+                self.store.sender(address, &incoming.once_keys(), since).await?
+            }
+            Err(_) => SenderView::default(),
+        };
+        let planning = Planning {
+            config: incoming.config,
+            now,
+            seal: &self.seal,
+            new_id: &|| ops::time_ordered_uuid(now),
+            new_token: &ops::random,
+        };
+        Ok(plan::plan(incoming, view, &planning))
+    }
+
+    /// One `mail.decided` line for each project, and what came to be with it.
+    fn report(
+        &self,
+        incoming: &Incoming<'_>,
+        intentions: &Intentions,
+        committed: &Committed,
+        elapsed: Duration,
+    ) {
+        let envelope = incoming.envelope;
+        if intentions.forwarded {
+            MailForwarded {
+                mail_id: envelope.mail_id.to_string(),
+                peer: envelope.peer,
+                session: envelope.session,
+                bytes: incoming.raw.len() as u64,
+            }
+            .emit(&self.ops);
+        }
+        if let Some(account) = &intentions.new_account {
+            let kind = account.kind.as_str();
+            AccountCreated { address: &account.address, kind, by: "mail" }.emit(&self.ops);
+        }
+        for (decision, entry) in intentions.decisions.iter().zip(&committed.entries) {
+            MailDecided {
+                reason: decision.reason,
+                project: decision.project.as_str(),
+                mail_id: envelope.mail_id.to_string(),
+                message_id: incoming.message.message_id.as_deref(),
+                sender: incoming.sender.as_ref().ok(),
+                domain_list: incoming.membership(),
+                account: account_word(decision.account.as_ref()),
+                standing: incoming.standing.as_str(),
+                request: entry.request.as_ref().map(ToString::to_string),
+                held: entry.held.map(|held| held.to_string()),
+                basis: None,
+                bytes: incoming.raw.len() as u64,
+                peer: Some(envelope.peer),
+                session: Some(envelope.session),
+                elapsed,
+            }
+            .emit(&self.ops);
+        }
+    }
+}
+
+/// Limits first, then the parser; both away from the other sessions when the mail is large.
+async fn read(raw: Bytes) -> Result<Message, ScanError> {
+    if raw.len() <= READ_ASIDE {
+        return mail::prescan(&raw).map(|()| mail::read(&raw));
+    }
+    let aside = move || mail::prescan(&raw).map(|()| mail::read(&raw));
+    // The closure does not panic (`mail::read` catches the parser's panics): only a runtime that ends loses the task,
+    // and then nobody waits for the reply.
+    tokio::task::spawn_blocking(aside).await.unwrap_or(Err(ScanError::TooComplex("stopping")))
+}
+
+/// Whether the relay may be told of the drop (contract: `on_drop = "reject"`).
+fn delivery(incoming: &Incoming<'_>, intentions: &Intentions) -> Delivery {
+    let may_reject = incoming.config.smtp.on_drop == OnDrop::Reject
+        && !intentions.forwarded
+        && !incoming.envelope.reverse_path.is_empty()
+        && incoming.standing == crate::types::Standing::Proven
+        && intentions.decisions.iter().all(Intention::may_be_told);
+    if may_reject { Delivery::Rejected } else { Delivery::Accepted }
+}

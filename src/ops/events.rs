@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use tracing::{Level, event};
 
-use super::{DecisionLabels, Ops, RefusalLabels};
+use super::{DecisionLabels, Ops, RefusalLabels, RequestLabels};
 use crate::types::{EmailAddress, SessionId};
 
 /// One thing that happened.
@@ -81,6 +81,20 @@ impl Event for SmtpRefused<'_> {
         line!(ops, Level::INFO, "smtp.refused",
             session = session.as_deref(), peer = %self.peer, code = self.code, reason = self.reason,
             detail = self.detail);
+    }
+}
+
+/// `accept.failed`: a connection could not be accepted, for want of file descriptors mostly.
+pub struct AcceptFailed<'a> {
+    /// What went wrong.
+    pub error: &'a std::io::Error,
+    /// How long it waits before the next try.
+    pub wait: Duration,
+}
+
+impl Event for AcceptFailed<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::WARN, "accept.failed", error = %self.error, wait_ms = millis(self.wait));
     }
 }
 
@@ -286,6 +300,26 @@ impl Event for ForwardEnded<'_> {
     }
 }
 
+/// `outbound.unsettled`: a try to send has ended, but the store has not kept how; the mail may go out once more.
+pub struct OutboundUnsettled<'a> {
+    /// The delivery; `None` when the try ended in a panic.
+    pub delivery: Option<String>,
+    /// Why it was not kept.
+    pub error: &'a str,
+}
+
+impl Event for OutboundUnsettled<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(
+            ops,
+            Level::ERROR,
+            "outbound.unsettled",
+            delivery = self.delivery.as_deref(),
+            error = self.error
+        );
+    }
+}
+
 /// `verification.redeemed`: somebody has used a link.
 pub struct VerificationRedeemed<'a> {
     /// Whose address is proven.
@@ -398,6 +432,77 @@ impl Event for StoreFailed<'_> {
     fn emit(self, ops: &Ops) {
         ops.metrics.store_failures.inc();
         line!(ops, Level::ERROR, "store.failed", error = self.error, fatal = self.fatal);
+    }
+}
+
+/// `http.answered`: one for each HTTP request. Neither path nor query: they may hold a token.
+pub struct HttpAnswered<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The matched route, such as `/verify/{token}`.
+    pub route: &'a str,
+    /// The status code.
+    pub status: u16,
+    /// From the request's head to the answer's.
+    pub elapsed: Duration,
+}
+
+impl Event for HttpAnswered<'_> {
+    fn emit(self, ops: &Ops) {
+        let labels = RequestLabels { route: self.route.to_owned(), status: self.status };
+        ops.metrics.http_requests.get_or_create(&labels).inc();
+        line!(
+            ops,
+            Level::DEBUG,
+            "http.answered",
+            method = self.method,
+            route = self.route,
+            status = self.status,
+            elapsed_ms = millis(self.elapsed)
+        );
+    }
+}
+
+/// `http.failed`: an HTTP request could not be answered as it should have been, and why.
+pub struct HttpFailed<'a> {
+    /// The matched route.
+    pub route: &'a str,
+    /// What went wrong, the whole chain.
+    pub error: &'a str,
+}
+
+impl Event for HttpFailed<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::WARN, "http.failed", route = self.route, error = self.error);
+    }
+}
+
+/// `store.opened`: the store is read and level with its journal.
+pub struct StoreOpened<'a> {
+    /// Journal records that the index did not have yet: not 0 after an unclean stop.
+    pub replayed: u64,
+    /// Why the index was made anew from the journal, if it was.
+    pub rebuilt: Option<&'a str>,
+}
+
+impl Event for StoreOpened<'_> {
+    fn emit(self, ops: &Ops) {
+        match self.rebuilt {
+            None => line!(ops, Level::INFO, "store.opened", replayed = self.replayed),
+            Some(why) => line!(ops, Level::WARN, "store.opened", replayed = self.replayed, rebuilt = why),
+        }
+    }
+}
+
+/// `store.damaged`: something in the store's files is not what was written; the rest is usable.
+pub struct StoreDamaged<'a> {
+    /// File, offset, and what is wrong.
+    pub damage: &'a str,
+}
+
+impl Event for StoreDamaged<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::ERROR, "store.damaged", damage = self.damage);
     }
 }
 

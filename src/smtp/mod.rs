@@ -1,7 +1,22 @@
 //! The protocol without sockets. Pure.
+//!
+//! [`Session::step`] takes what has happened and says what is to be done next; `listener` does it. Read [`session`] first.
 
+mod body;
+mod command;
 mod envelope;
+mod line;
+mod path;
+mod policy;
+mod reply;
 mod route;
+mod session;
+mod step;
 
 pub use envelope::{Delivery, Envelope, Protocol, Recipient};
+pub use line::MAX_LINE;
+pub use policy::Policy;
+pub use reply::{Permanence, Reply};
 pub use route::{Route, RouteTable};
+pub use session::Session;
+pub use step::{Action, Ended, Input, MailAnswer, MailRequest, ReceivedMail, Refusal, Step, Waiting};

@@ -71,6 +71,11 @@ impl RouteTable {
         self.postmaster.then_some(Route::Postmaster)
     }
 
+    /// What begins the detail of our addresses; `None` = no details.
+    pub fn detail_separator(&self) -> Option<char> {
+        self.detail_separator
+    }
+
     fn without_detail(&self, address: &EmailAddress) -> Option<String> {
         let separator = self.detail_separator?;
         let (base, _) = address.local_part().split_once(separator)?;

@@ -1,8 +1,14 @@
 //! Holds and their end: tokens redeemed exactly once, mails released in order and decided again, holds expired.
 
+mod answer;
+mod plan;
+mod report;
+mod schedule;
 mod service;
+mod worker;
 
-pub use service::{
-    Disowned, NewLink, PageMail, PageView, Redeemed, Release, Resent, SenderReport, TokenAnswer, Verify,
-    VerifyError,
+pub use answer::{
+    Disowned, NewLink, PageMail, PageView, Redeemed, Release, SenderReport, TokenAnswer, VerifyError,
 };
+pub use plan::{Answered, Planning, new_account};
+pub use service::{Verify, account_word};

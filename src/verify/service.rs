@@ -1,200 +1,412 @@
-//! What the pages, the API and the worker ask for. Each call reads, plans, commits, and plans anew when the sender has
+//! What the pages, the API and the workers ask for. Each call reads, plans, commits, and plans anew when the sender has
 //! changed meanwhile.
 
+use std::{future::Future, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    answer::{Disowned, NewLink, PageMail, PageView, Redeemed, Release, TokenAnswer, VerifyError},
+    plan::{self, Answered, Ending, Planning, RedemptionParts},
+    schedule::{self, MailTime},
+};
 use crate::{
-    access::Reason,
-    store::{CommitError, DecisionRow, DeliveryRow, HeldRow, StoreError, VerificationView},
-    types::{Account, EmailAddress, HeldId, ProjectKey, RequestId, Time, VerificationToken},
+    access::{Basis, DomainMembership, Outcome, Reason},
+    config::Config,
+    ops::{self, AccountCreated, Event, MailDecided, Ops, VerificationDisowned, VerificationRedeemed},
+    store::{
+        CommitError, Committed, Effect, HeldRow, Plan, SenderView, Store, TokenView, VerificationState,
+        VerificationView,
+    },
+    types::{Account, EmailAddress, HeldId, TokenSeal, VerificationId, VerificationToken},
 };
 
-/// Why a call could not be done.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum VerifyError {
-    /// There is no such hold, or it has ended.
-    #[error("no such held mail")]
-    NotFound,
-    /// The store can't be read or written now.
-    #[error("the store is not available: {0}")]
-    Unavailable(String),
-}
+/// How often a plan is made anew before the store counts as not available: with jitter between, some hundred
+/// milliseconds.
+const MOST_TRIES: u32 = 8;
 
-impl From<StoreError> for VerifyError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-impl From<CommitError> for VerifyError {
-    fn from(error: CommitError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-/// One mail on the page.
-#[derive(Debug, Clone)]
-pub struct PageMail {
-    /// Its id: the value of its box.
-    pub id: HeldId,
-    /// When it came.
-    pub received_at: Time,
-    /// The project's name for people.
-    pub project: String,
-    /// Its subject.
-    pub subject: String,
-    /// Who sent it on behalf, when a Sender field says so.
-    pub sent_by: Option<String>,
-}
-
-/// What the page behind a working link shows.
-#[derive(Debug, Clone)]
-pub struct PageView {
-    /// The address being confirmed.
-    pub address: EmailAddress,
-    /// The waiting mails in order of arrival; the last one is `until`.
-    pub mails: Vec<PageMail>,
-    /// Until when the link works.
-    pub expires_at: Time,
-}
-
-/// What a token stands for now.
-#[derive(Debug, Clone)]
-pub enum TokenAnswer {
-    /// It can be redeemed.
-    Pending(PageView),
-    /// It was redeemed; the answer stays the same on every repeat.
-    Redeemed(Redeemed),
-    /// The reader has disowned what waited.
-    Disowned(Disowned),
-    /// The link is too old. `renewable`: mails still wait, a new link can be had.
-    Expired {
-        /// Whether a new link can be had.
-        renewable: bool,
-    },
-    /// No such token, or nothing waits for it any more.
-    Unknown,
-}
-
-/// A redemption, fixed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Redeemed {
-    /// Mails handed on to be decided.
-    pub handed_on: usize,
-    /// Mails that the reader did not send.
-    pub not_mine: usize,
-}
-
-/// All that waited was disowned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Disowned {
-    /// Mails dropped.
-    pub not_mine: usize,
-}
-
-/// What came of asking for a new link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NewLink {
-    /// A mail with a new link is in the outbox.
-    Sent,
-    /// The caps allow the next mail at this time; it is in the outbox and waits until then.
-    Delayed(Time),
-    /// There was one less than `resend_after` ago: the reader should look for it.
-    TooSoon(Time),
-    /// The address gets no mail (`never_mail`, or it was disowned): an administrator can release.
-    Never,
-    /// Nothing waits for this token any more.
-    Nothing,
-}
-
-/// What came of an administrator's resend.
-pub type Resent = NewLink;
-
-/// An administrator's release.
-#[derive(Debug, Clone)]
-pub enum Release {
-    /// Decided and done.
-    Created {
-        /// The reason of the new decision.
-        reason: Reason,
-        /// The request opened or commented on.
-        request: RequestId,
-        /// The project.
-        project: ProjectKey,
-    },
-    /// It would be dropped for this reason, so nothing was changed.
-    WouldDrop(Reason),
-}
-
-/// All that is known of one sender.
-#[derive(Debug, Clone)]
-pub struct SenderReport {
-    /// The account.
-    pub account: Option<Account>,
-    /// Verifications, newest first, at most 5.
-    pub verifications: Vec<VerificationView>,
-    /// What waits, in order of arrival.
-    pub held: Vec<HeldRow>,
-    /// Mails of ours to the address that are not sent yet.
-    pub deliveries: Vec<DeliveryRow>,
-    /// The last decisions, newest first, at most 20.
-    pub decisions: Vec<DecisionRow>,
-    /// No verification mail before this time.
-    pub quiet_until: Option<Time>,
-    /// Whether `never_mail` names the address or its domain.
-    pub never_mailed: bool,
-}
-
-/// Plans and commits everything about holds.
+/// Plans and commits everything about holds. Cheap to clone.
 #[derive(Clone)]
-pub struct Verify {}
+pub struct Verify {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) ops: Ops,
+    seal: TokenSeal,
+}
+
+/// One try of a call: an answer, or that the sender has changed and it must be planned anew.
+pub(super) enum Step<T> {
+    Done(T),
+    Again,
+}
 
 impl Verify {
-    /// What the page behind the token shows. Changes nothing but the time of the first look.
-    pub async fn look(&self, _token: &VerificationToken) -> Result<TokenAnswer, VerifyError> {
-        todo!("verify")
+    /// Over this store, with the settings in force at each call.
+    pub fn new(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>, ops: Ops, seal: TokenSeal) -> Self {
+        Self { store, config, ops, seal }
+    }
+
+    /// What the page behind the token shows. Changes nothing but the note of the first look.
+    pub async fn look(&self, token: &VerificationToken) -> Result<TokenAnswer, VerifyError> {
+        let Some(found) = self.store.token(&token.digest()).await? else {
+            return Ok(TokenAnswer::Unknown);
+        };
+        if found.verification.opened_at.is_none() && found.verification.state == VerificationState::Pending {
+            self.note_first_look(found.verification.id).await;
+        }
+        self.answer(&found).await
     }
 
     /// Redeems: all that waited when the page was made (`until`; `None` = all that wait now) is handed on, but what is
     /// in `not_mine`. All of it marked is the same as [`Verify::disown`].
     pub async fn redeem(
         &self,
-        _token: &VerificationToken,
-        _until: Option<HeldId>,
-        _not_mine: &[HeldId],
+        token: &VerificationToken,
+        until: Option<HeldId>,
+        not_mine: &[HeldId],
     ) -> Result<TokenAnswer, VerifyError> {
-        todo!("verify")
+        self.repeat(|| self.try_redeem(token, until, |id| not_mine.contains(id))).await
     }
 
     /// None of what the page listed is the reader's.
     pub async fn disown(
         &self,
-        _token: &VerificationToken,
-        _until: Option<HeldId>,
+        token: &VerificationToken,
+        until: Option<HeldId>,
     ) -> Result<TokenAnswer, VerifyError> {
-        todo!("verify")
+        self.repeat(|| self.try_redeem(token, until, |_| true)).await
     }
 
     /// A new link for an expired one, to the same address, within the caps.
-    pub async fn new_link(&self, _token: &VerificationToken) -> Result<NewLink, VerifyError> {
-        todo!("verify")
+    pub async fn new_link(&self, token: &VerificationToken) -> Result<NewLink, VerifyError> {
+        let Some(found) = self.store.token(&token.digest()).await? else {
+            return Ok(NewLink::Nothing);
+        };
+        let VerificationView { id, address, .. } = found.verification;
+        self.repeat(|| self.try_new_link(&address, Some(id))).await
     }
 
     /// A new verification mail for an administrator who asks for it, within the caps. `NotFound` when nothing waits.
-    pub async fn resend(&self, _address: &EmailAddress) -> Result<Resent, VerifyError> {
-        todo!("verify")
+    pub async fn resend(&self, address: &EmailAddress) -> Result<NewLink, VerifyError> {
+        match self.repeat(|| self.try_new_link(address, None)).await? {
+            NewLink::Nothing => Err(VerifyError::NotFound),
+            sent => Ok(sent),
+        }
     }
 
     /// An administrator's release of one mail.
-    pub async fn release(&self, _held: HeldId) -> Result<Release, VerifyError> {
-        todo!("verify")
+    pub async fn release(&self, held: HeldId) -> Result<Release, VerifyError> {
+        self.repeat(|| self.try_release(held)).await
     }
 
     /// An administrator's discard of one mail.
-    pub async fn discard(&self, _held: HeldId) -> Result<(), VerifyError> {
-        todo!("verify")
+    pub async fn discard(&self, held: HeldId) -> Result<(), VerifyError> {
+        let why = (Reason::HoldDiscarded, Basis::Discarded);
+        match self.drop_held(held, why).await? {
+            Some(_) => Ok(()),
+            None => Err(VerifyError::NotFound),
+        }
     }
 
-    /// All that is known of one sender.
-    pub async fn report(&self, _address: &EmailAddress) -> Result<SenderReport, VerifyError> {
-        todo!("verify")
+    /// Drops a waiting mail without a new decision; `None` when it has ended already.
+    pub(super) async fn drop_held(
+        &self,
+        held: HeldId,
+        why: (Reason, Basis),
+    ) -> Result<Option<HeldRow>, VerifyError> {
+        self.repeat(|| {
+            self.try_end(held, why.1, |planning, row, view| plan::dropped(planning, row, view, why))
+        })
+        .await
+    }
+
+    /// Decides a verified sender's mail again and carries it out; `None` when it has ended already.
+    pub(super) async fn release_verified(&self, held: HeldId) -> Result<Option<HeldRow>, VerifyError> {
+        let basis = Basis::Verified;
+        self.repeat(|| {
+            self.try_end(held, basis, |planning, row, view| plan::released(planning, row, view, basis))
+        })
+        .await
+    }
+
+    /// Tries until a plan was not stale.
+    async fn repeat<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, VerifyError>
+    where
+        F: Future<Output = Result<Step<T>, VerifyError>>,
+    {
+        for round in 0..MOST_TRIES {
+            if let Step::Done(answer) = attempt().await? {
+                return Ok(answer);
+            }
+            let [jitter] = ops::random::<1>();
+            tokio::time::sleep(Duration::from_millis(u64::from(jitter) * u64::from(round) / 16)).await;
+        }
+        Err(VerifyError::Unavailable("the sender changed with every try".to_owned()))
+    }
+
+    async fn note_first_look(&self, verification: VerificationId) {
+        let at = self.ops.clock.now();
+        let effects = vec![Effect::MarkOpened(verification)];
+        // A look that can't be noted is no reason not to show the page.
+        let _ = self.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await;
+    }
+
+    async fn answer(&self, found: &TokenView) -> Result<TokenAnswer, VerifyError> {
+        if let Some(ended) = ended(&found.verification.state) {
+            return Ok(ended);
+        }
+        let view = self.view(&found.verification.address).await?;
+        let waits = view.pending == Some(found.verification.id) && !view.held.is_empty();
+        if found.expires_at <= self.ops.clock.now() || !waits {
+            return Ok(TokenAnswer::Expired { renewable: waits });
+        }
+        let address = found.verification.address.clone();
+        let mails = self.page_mails(&view.held).await?;
+        Ok(TokenAnswer::Pending(PageView { address, mails, expires_at: found.expires_at }))
+    }
+
+    async fn page_mails(&self, held: &[HeldId]) -> Result<Vec<PageMail>, VerifyError> {
+        let config = self.config.load();
+        let mut mails = Vec::with_capacity(held.len());
+        for id in held {
+            let Some(row) = self.store.held(*id).await? else { continue };
+            let name = config.project(&row.project).map(|project| project.name.clone());
+            mails.push(PageMail {
+                id: row.id,
+                received_at: row.received_at,
+                project: name.unwrap_or_else(|| row.project.to_string()),
+                subject: row.subject,
+                sent_by: row.sent_by,
+            });
+        }
+        Ok(mails)
+    }
+
+    async fn try_redeem(
+        &self,
+        token: &VerificationToken,
+        until: Option<HeldId>,
+        is_not_mine: impl Fn(&HeldId) -> bool,
+    ) -> Result<Step<TokenAnswer>, VerifyError> {
+        let Some(found) = self.store.token(&token.digest()).await? else {
+            return Ok(Step::Done(TokenAnswer::Unknown));
+        };
+        if let Some(ended) = ended(&found.verification.state) {
+            return Ok(Step::Done(ended));
+        }
+        let VerificationView { id, address, .. } = &found.verification;
+        let view = self.view(address).await?;
+        let listed = plan::listed(&view.held, until).to_vec();
+        let waits = view.pending == Some(*id) && !listed.is_empty();
+        if found.expires_at <= self.ops.clock.now() || !waits {
+            return Ok(Step::Done(TokenAnswer::Expired { renewable: waits }));
+        }
+        let (not_mine, release): (Vec<_>, Vec<_>) = listed.iter().partition(|id| is_not_mine(id));
+        let name = match release.first() {
+            Some(first) => self.store.held(*first).await?.and_then(|row| row.sender_name),
+            None => None,
+        };
+        let next = match view.held.get(listed.len()) {
+            Some(next) => self.store.held(*next).await?,
+            None => None,
+        };
+        let parts =
+            RedemptionParts { address, name: name.as_deref(), release, not_mine, next: next.as_ref() };
+        let plan = self.planned(|planning| plan::redemption(planning, &view, *id, parts));
+        match self.store.commit(plan.clone()).await {
+            Ok(_) => Ok(Step::Done(self.redeemed(address, plan))),
+            Err(error) => again(error),
+        }
+    }
+
+    /// Reports a redemption that was committed.
+    fn redeemed(&self, address: &EmailAddress, plan: Plan) -> TokenAnswer {
+        use crate::store::Redemption::{Disowned as NotTheirs, Moot, Verified};
+        let Some(spend) = plan.spend else { return TokenAnswer::Unknown };
+        let verification = spend.verification.to_string();
+        match spend.redemption {
+            Verified { release, not_mine } => {
+                let (handed_on, not_mine) = (release.len(), not_mine.len());
+                VerificationRedeemed { address, verification, handed_on, not_mine }.emit(&self.ops);
+                for effect in &plan.effects {
+                    if let Effect::PutAccount(account) = effect {
+                        self.account_created(account, "verification");
+                    }
+                }
+                TokenAnswer::Redeemed(Redeemed { handed_on, not_mine })
+            }
+            NotTheirs { not_mine, .. } => {
+                let not_mine = not_mine.len();
+                VerificationDisowned { address, verification, not_mine }.emit(&self.ops);
+                TokenAnswer::Disowned(Disowned { not_mine })
+            }
+            Moot => TokenAnswer::Expired { renewable: false },
+        }
+    }
+
+    async fn try_new_link(
+        &self,
+        address: &EmailAddress,
+        verification: Option<VerificationId>,
+    ) -> Result<Step<NewLink>, VerifyError> {
+        let view = self.view(address).await?;
+        let first = view.held.first().copied();
+        let (Some(pending), Some(first)) = (view.pending, first) else {
+            return Ok(Step::Done(NewLink::Nothing));
+        };
+        let Some(row) = self.store.held(first).await? else { return Ok(Step::Again) };
+        if verification.is_some_and(|id| id != pending) {
+            return Ok(Step::Done(NewLink::Nothing));
+        }
+        let now = self.ops.clock.now();
+        let mail_time = schedule::next_mail(address, &view, &self.config.load().verification, now);
+        let (at, answer) = match mail_time {
+            MailTime::Never => return Ok(Step::Done(NewLink::Never)),
+            MailTime::TooSoon(at) => return Ok(Step::Done(NewLink::TooSoon(at))),
+            MailTime::Capped(at) => (at, NewLink::Delayed(at)),
+            MailTime::Now => (now, NewLink::Sent),
+        };
+        // The owner of the address has asked for silence; an administrator can release.
+        if view.quiet_until.is_some_and(|until| until > now) {
+            return Ok(Step::Done(NewLink::Never));
+        }
+        let mut plan = plan::about(address, &view, now);
+        plan.effects =
+            self.planned(|planning| vec![planning.mail(address, pending, at, &Answered::from(&row))]);
+        match self.store.commit(plan).await {
+            Ok(_) => Ok(Step::Done(answer)),
+            Err(error) => again(error),
+        }
+    }
+
+    async fn try_release(&self, held: HeldId) -> Result<Step<Release>, VerifyError> {
+        let Some(row) = self.store.held(held).await? else { return Err(VerifyError::NotFound) };
+        let view = self.view(&row.sender).await?;
+        let ending = self.planned(|planning| plan::released(planning, &row, &view, Basis::Released));
+        if ending.reason.outcome() != Outcome::Create {
+            return Ok(Step::Done(Release::WouldDrop(ending.reason)));
+        }
+        match self.store.commit(ending.plan.clone()).await {
+            Ok(committed) => {
+                self.ended(&row, &view, &ending, (Basis::Released, &committed));
+                let entry = committed.entries.into_iter().next();
+                let created = entry.and_then(|entry| {
+                    let (reason, project) = (ending.reason, entry.project);
+                    entry.request.map(|request| Release::Created { reason, request, project })
+                });
+                created
+                    .map(Step::Done)
+                    .ok_or_else(|| VerifyError::Unavailable("a release without its request".to_owned()))
+            }
+            Err(CommitError::Gone) => Err(VerifyError::NotFound),
+            Err(error) => again(error),
+        }
+    }
+
+    async fn try_end(
+        &self,
+        held: HeldId,
+        basis: Basis,
+        end: impl Fn(&Planning<'_>, &HeldRow, &SenderView) -> Ending,
+    ) -> Result<Step<Option<HeldRow>>, VerifyError> {
+        let Some(row) = self.store.held(held).await? else { return Ok(Step::Done(None)) };
+        let view = self.view(&row.sender).await?;
+        let ending = self.planned(|planning| end(planning, &row, &view));
+        match self.store.commit(ending.plan.clone()).await {
+            Ok(committed) => {
+                self.ended(&row, &view, &ending, (basis, &committed));
+                Ok(Step::Done(Some(row)))
+            }
+            Err(CommitError::Gone) => Ok(Step::Done(None)),
+            Err(error) => again(error),
+        }
+    }
+
+    /// Reports the end of a hold that was committed: one more `mail.decided` line with its basis.
+    fn ended(
+        &self,
+        row: &HeldRow,
+        view: &SenderView,
+        ending: &Ending,
+        (basis, committed): (Basis, &Committed),
+    ) {
+        let config = self.config.load();
+        let lists = &config.access;
+        let domain = row.sender.domain();
+        let membership = DomainMembership::new(
+            lists.internal.approved_domains.contains(domain),
+            lists.external.allowed_domains.contains(domain),
+        );
+        if let Some(account) = &ending.account {
+            let by = if basis == Basis::Released { "release" } else { "verification" };
+            self.account_created(account, by);
+        }
+        let request = committed.entries.first().and_then(|entry| entry.request.as_ref());
+        MailDecided {
+            reason: ending.reason,
+            project: row.project.as_str(),
+            mail_id: row.mail_id.to_string(),
+            message_id: row.message_id.as_deref(),
+            sender: Some(&row.sender),
+            domain_list: membership.as_str(),
+            account: account_word(view.account.as_ref()),
+            standing: if basis == Basis::Verified { "proven" } else { row.standing.as_str() },
+            request: request.map(ToString::to_string),
+            held: Some(row.id.to_string()),
+            basis: Some(basis.as_str()),
+            bytes: row.size,
+            peer: None,
+            session: None,
+            elapsed: Duration::ZERO,
+        }
+        .emit(&self.ops);
+    }
+
+    fn account_created(&self, account: &Account, by: &'static str) {
+        AccountCreated { address: &account.address, kind: account.kind.as_str(), by }.emit(&self.ops);
+    }
+
+    pub(super) async fn view(&self, address: &EmailAddress) -> Result<SenderView, VerifyError> {
+        Ok(self.store.sender(address, &[], self.ops.clock.now()).await?)
+    }
+
+    fn planned<T>(&self, make: impl FnOnce(&Planning<'_>) -> T) -> T {
+        let config = self.config.load();
+        let now = self.ops.clock.now();
+        make(&Planning {
+            config: &config,
+            now,
+            seal: &self.seal,
+            new_id: &|| ops::time_ordered_uuid(now),
+            new_token: &ops::random,
+        })
+    }
+}
+
+/// The word for an account in `mail.decided` lines.
+pub fn account_word(account: Option<&Account>) -> &'static str {
+    use crate::types::AccountStatus;
+    match account {
+        None => "none",
+        Some(account) if account.status == AccountStatus::Deactivated => "deactivated",
+        Some(account) => account.kind.as_str(),
+    }
+}
+
+fn ended(state: &VerificationState) -> Option<TokenAnswer> {
+    match *state {
+        VerificationState::Pending => None,
+        VerificationState::Verified { handed_on, not_mine, .. } => {
+            Some(TokenAnswer::Redeemed(Redeemed { handed_on, not_mine }))
+        }
+        VerificationState::Disowned { not_mine, .. } => Some(TokenAnswer::Disowned(Disowned { not_mine })),
+        VerificationState::Moot { .. } => Some(TokenAnswer::Expired { renewable: false }),
+    }
+}
+
+fn again<T>(error: CommitError) -> Result<Step<T>, VerifyError> {
+    match error {
+        CommitError::Stale | CommitError::TokenSpent | CommitError::Gone => Ok(Step::Again),
+        CommitError::Duplicate(_) | CommitError::Unavailable(_) => Err(error.into()),
     }
 }

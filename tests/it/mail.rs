@@ -1,1 +1,368 @@
-//! (being built)
+//! Every mail of `fixtures/mail`, read by the library and compared with what `NAME.expected.json` says of it; and inputs
+//! made to hurt.
+
+use std::{fs, path::Path};
+
+use proptest::prelude::*;
+use serde::Deserialize;
+use vestibule::mail::{self, Message, Nature, ScanError, UnusableSender};
+
+/// What is expected of one mail. What is left out is expected to be absent, but `participants`, `body_*` and
+/// `attachments`, which are then not looked at.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    /// The scan's error; the mail is then not read.
+    refused: Option<String>,
+    /// Key of the author's address with its domain in Unicode; instead of it `unusable`.
+    author: Option<String>,
+    unusable: Option<String>,
+    /// The domain as decisions see it, where it is not plain in `author`.
+    domain: Option<String>,
+    name: Option<String>,
+    #[serde(default)]
+    name_mismatch: bool,
+    #[serde(default)]
+    differential: bool,
+    sent_by: Option<String>,
+    subject: String,
+    message_id: Option<String>,
+    #[serde(default)]
+    in_reply_to: Vec<String>,
+    #[serde(default)]
+    references: Vec<String>,
+    /// The envelope's; `sender@relay.example` when left out.
+    reverse_path: Option<String>,
+    #[serde(default)]
+    via_lists: Vec<String>,
+    /// `person`, or `automatic SIGN: VALUE`, or `loop SIGN: VALUE`.
+    nature: String,
+    participants: Option<Vec<String>>,
+    #[serde(default)]
+    reply_to: Vec<String>,
+    #[serde(default)]
+    body_has: Vec<String>,
+    #[serde(default)]
+    body_lacks: Vec<String>,
+    attachments: Option<Vec<ExpectedAttachment>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedAttachment {
+    name: String,
+    content_type: String,
+    size: usize,
+}
+
+#[test]
+fn every_fixture_is_read_as_expected() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mail");
+    let mut names: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "eml"))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 90, "only {} mails in {}", names.len(), folder.display());
+    let mut failed = Vec::new();
+    for path in names {
+        let raw = fs::read(&path).unwrap();
+        let json = fs::read_to_string(path.with_extension("expected.json")).unwrap();
+        let expected: Expected =
+            serde_json::from_str(&json).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if std::panic::catch_unwind(|| check(&name, &raw, &expected)).is_err() {
+            failed.push(name);
+        }
+    }
+    assert!(failed.is_empty(), "{} mails differ: {failed:?}", failed.len());
+}
+
+fn check(name: &str, raw: &[u8], expected: &Expected) {
+    let scanned = mail::prescan(raw).map_err(|error| error.to_string());
+    if let Some(refused) = &expected.refused {
+        assert_eq!(scanned.as_ref(), Err(refused), "{name}");
+        return;
+    }
+    assert_eq!(scanned, Ok(()), "{name}");
+    let message = mail::read(raw);
+    check_author(name, &message, expected);
+    assert_eq!(message.subject, expected.subject, "{name}: subject");
+    assert_eq!(message.message_id, expected.message_id, "{name}: message_id");
+    assert_eq!(message.in_reply_to, expected.in_reply_to, "{name}: in_reply_to");
+    assert_eq!(message.references, expected.references, "{name}: references");
+    let reverse_path = expected.reverse_path.as_deref().unwrap_or("sender@relay.example");
+    let nature = match message.nature(reverse_path, &expected.via_lists) {
+        Nature::Person => "person".to_owned(),
+        Nature::Automatic(sign) => format!("automatic {}: {}", sign.name, sign.value),
+        Nature::Loop(sign) => format!("loop {}: {}", sign.name, sign.value),
+    };
+    assert_eq!(nature, expected.nature, "{name}: nature");
+    check_content(name, raw, expected);
+}
+
+fn check_author(name: &str, message: &Message, expected: &Expected) {
+    match &message.author {
+        Ok(author) => {
+            let address = &author.address;
+            let key = format!("{}@{}", address.local_part(), address.domain().to_unicode());
+            assert_eq!((Some(&key), None), (expected.author.as_ref(), expected.unusable.as_ref()), "{name}");
+            let domain = expected.domain.as_deref().or(key.rsplit('@').next());
+            assert_eq!(Some(address.domain().as_str()), domain, "{name}: domain");
+            assert_eq!(author.name, expected.name, "{name}: name");
+        }
+        Err(why) => {
+            assert_eq!(
+                (None, Some(&why.to_string())),
+                (expected.author.as_ref(), expected.unusable.as_ref()),
+                "{name}"
+            );
+        }
+    }
+    assert_eq!(message.name_mismatch, expected.name_mismatch, "{name}: name_mismatch");
+    assert_eq!(message.differential.is_some(), expected.differential, "{name}: {:?}", message.differential);
+    assert_eq!(message.sent_by, expected.sent_by, "{name}: sent_by");
+}
+
+fn check_content(name: &str, raw: &[u8], expected: &Expected) {
+    let content = mail::content(raw);
+    let keys = |list: &[vestibule::types::EmailAddress]| -> Vec<String> {
+        list.iter().map(|address| address.key().to_owned()).collect()
+    };
+    if let Some(participants) = &expected.participants {
+        assert_eq!(&keys(&content.participants), participants, "{name}: participants");
+    }
+    assert_eq!(keys(&content.reply_to), expected.reply_to, "{name}: reply_to");
+    for text in &expected.body_has {
+        assert!(content.body.contains(text), "{name}: no {text:?} in {:?}", content.body);
+    }
+    for text in &expected.body_lacks {
+        assert!(!content.body.contains(text), "{name}: {text:?} in {:?}", content.body);
+    }
+    let Some(attachments) = &expected.attachments else { return };
+    let found: Vec<_> = content.attachments.iter().map(|a| (&*a.name, &*a.content_type, a.size)).collect();
+    let wanted: Vec<_> = attachments.iter().map(|a| (&*a.name, &*a.content_type, a.size)).collect();
+    assert_eq!(found, wanted, "{name}: attachments");
+    for (n, info) in content.attachments.iter().enumerate() {
+        let Some((same, bytes)) = mail::attachment(raw, n) else { panic!("{name}: no attachment {n}") };
+        assert_eq!((&same, bytes.len()), (info, info.size), "{name}: attachment {n}");
+    }
+    assert_eq!(mail::attachment(raw, attachments.len()), None, "{name}");
+}
+
+/// Everything that is done with a mail; the scan's word is final.
+fn take_in(raw: &[u8]) -> Result<Message, ScanError> {
+    mail::prescan(raw)?;
+    let content = mail::content(raw);
+    for n in 0..content.attachments.len() {
+        assert!(mail::attachment(raw, n).is_some());
+    }
+    let message = mail::read(raw);
+    assert!(message.subject.chars().count() <= 256 && !message.subject.contains(char::is_control));
+    assert!(content.attachments.iter().all(|a| (1..=255).contains(&a.name.len())));
+    Ok(message)
+}
+
+#[test]
+fn hostile_mail_is_refused_or_harmless() {
+    let head = "From: a@b.example\r\n";
+    let too_complex: [(&str, String); 6] = [
+        ("nested messages", "Content-Type: message/rfc822\r\n\r\n".repeat(20_000)),
+        ("absent boundaries", "Content-Type: multipart/mixed; boundary=zz\r\n\r\n".repeat(20_000)),
+        ("addresses", format!("To: {}\r\n\r\n", "a@b,\r\n ".repeat(100_000))),
+        (
+            "parts",
+            format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", "--b\r\n\r\n".repeat(100_000)),
+        ),
+        ("long line", format!("\r\n{}\r\n", "x".repeat(1_000_000))),
+        ("header", "X: y\r\n".repeat(100_000)),
+    ];
+    for (what, text) in too_complex {
+        let raw = format!("{head}{text}");
+        assert!(matches!(mail::prescan(raw.as_bytes()), Err(ScanError::TooComplex(_))), "{what}");
+    }
+    let words = "=?aa?q? ".repeat(900);
+    let harmless = [
+        format!("{head}Content-Type: text/html\r\n\r\n{}", "<div><div>\r\n".repeat(10_000)),
+        format!("{head}Subject: {words}\r\nSender: {words}\r\nTo: {}\r\n\r\n", words.repeat(8)),
+        format!("{head}Subject: {}\r\n\r\n", "(".repeat(60_000)),
+        format!(
+            "{head}Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}",
+            "=\r\n=".repeat(50_000)
+        ),
+        format!("{head}\r\n{}", "\u{fffd}:\r\n".repeat(100_000)),
+        format!("From: {}a@b.example{}\r\n\r\n", "(".repeat(2_000), ")".repeat(2_000)),
+    ];
+    for raw in harmless {
+        take_in(raw.as_bytes()).unwrap();
+    }
+}
+
+/// mail-parser's debug assertion fails on this structure; a release build reads it.
+#[test]
+fn a_parser_that_panics_makes_the_sender_unusable() {
+    let raw = concat!(
+        "From: a@b.example\r\nContent-Type: multipart/digest; boundary=b\r\n\r\n--b--\r\n;\r\n\r\n--;\n",
+        "Content-Type: message/rfc822\r\n\r\n--b--\r\n\n\n--b--\r\n--b\r\n\r\n"
+    );
+    let message = take_in(raw.as_bytes()).unwrap();
+    if cfg!(debug_assertions) {
+        assert_eq!(message.author, Err(UnusableSender::ParserFailed));
+    } else {
+        assert!(message.author.is_ok());
+    }
+}
+
+#[test]
+fn a_deeply_nested_html_mail_shows_a_notice() {
+    let raw =
+        format!("From: a@b.example\r\nContent-Type: text/html\r\n\r\n{}", "<div><div>\r\n".repeat(10_000));
+    assert!(mail::content(raw.as_bytes()).body.contains("too deeply nested"));
+}
+
+#[test]
+fn copies_share_the_body_digest_whatever_their_trace_fields() {
+    let first = mail::read(b"From: a@b.example\r\n\r\nbody\r\n");
+    let second = mail::read(b"Received: from x\r\nFrom: a@b.example\r\n\r\nbody\r\n");
+    let other = mail::read(b"From: a@b.example\r\n\r\nbody \r\n");
+    assert_eq!(first.body_digest, second.body_digest);
+    assert_ne!(first.body_digest, other.body_digest);
+}
+
+/// Pieces that the grammar of mail is made of; random bytes alone never get far into a parser.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        "From: ",
+        "From",
+        "from:",
+        ":",
+        " ",
+        "\t",
+        "\r\n",
+        "\n",
+        "\r",
+        "\r\n\r\n",
+        "\r\n ",
+        "<",
+        ">",
+        "@",
+        ",",
+        ";",
+        "\"",
+        "\\",
+        "(",
+        ")",
+        "a@approved.example",
+        "b@evil.example",
+        "approved.example",
+        "=?utf-8?q?",
+        "=?utf-8?b?",
+        "?=",
+        "=40",
+        "Ada",
+        ".",
+        "[",
+        "]",
+        "To: ",
+        "Sender: ",
+        "Subject: ",
+        "Content-Type: ",
+        "multipart/mixed",
+        "multipart/digest",
+        "multipart/alternative",
+        "; boundary=",
+        "b",
+        "--b",
+        "--b--",
+        "--",
+        "message/rfc822",
+        "text/html",
+        "text/plain",
+        "; charset=",
+        "iso-2022-jp",
+        "utf-7",
+        "utf-16",
+        "Content-Transfer-Encoding: ",
+        "base64",
+        "quoted-printable",
+        "=",
+        "aGVsbG8=",
+        "<p>",
+        "</p>",
+        "<!--",
+        "&#",
+        "; name*0*=",
+        "'",
+        "%",
+        "\u{1b}$B",
+        "Content-Disposition: attachment; filename=",
+        "../",
+        "\u{202e}",
+        "ä",
+        "\u{85}",
+        "List-Id: ",
+        "Message-ID: ",
+    ]);
+    let bytes = prop_oneof![
+        20 => piece.prop_map(|text| text.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 1..4),
+    ];
+    prop::collection::vec(bytes, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+/// The addresses of a value that any reader could see: every `@` outside quotes and comments.
+fn visible_at_signs(value: &str) -> usize {
+    let (mut quoted, mut depth, mut count) = (false, 0_usize, 0);
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if quoted || depth > 0 => drop(chars.next()),
+            '"' if depth == 0 => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            '@' if !quoted && depth == 0 => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_panics(raw in pieces()) {
+        let _ = take_in(&raw);
+    }
+
+    #[test]
+    fn nothing_panics_on_bytes(raw in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = take_in(&raw);
+    }
+
+    /// What decides over an account is read in one way only.
+    #[test]
+    fn an_approved_author_is_the_only_address_in_from(value in pieces()) {
+        let raw = [b"From: ", &value[..], b" a@approved.example\r\nSubject: x\r\n\r\n"].concat();
+        let Ok(author) = mail::read(&raw).author else { return Ok(()) };
+        if author.address.domain().as_str() == "approved.example" {
+            let text = String::from_utf8_lossy(&raw);
+            let fields: Vec<_> = unfolded(&text).into_iter().filter(|line| line.to_ascii_lowercase().starts_with("from:")).collect();
+            prop_assert_eq!(fields.len(), 1, "{:?}", text);
+            let same = fields[0].to_ascii_lowercase().matches("a@approved.example").count();
+            prop_assert!(visible_at_signs(&fields[0]) == 1 || visible_at_signs(&fields[0]) == same, "{:?}", text);
+        }
+    }
+}
+
+fn unfolded(text: &str) -> Vec<String> {
+    let head = text.split("\r\n\r\n").next().unwrap_or_default();
+    head.replace("\r\n ", " ")
+        .replace("\r\n\t", " ")
+        .replace("\n ", " ")
+        .replace("\n\t", " ")
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}

@@ -2,14 +2,17 @@
 
 mod api; // the HTTP API and pages, over real sockets
 mod architecture; // src/: the arrows between modules point down
+mod binary; // not a test: the built binary as a command and as a daemon, for the others
 mod books; // counters, log lines and rows agree
 mod cli; // the built binary's commands
 mod config; // fixtures/config: every mistake with its message
 mod crash; // kill -9 of the built binary under load and during release
+mod daemon; // not a test: a whole daemon in this process, for the others
 mod decisions; // fixtures/access: the golden table
 mod dialogues; // fixtures/dialogues: SMTP sessions as data
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod replay; // all fixtures through async-smtp into the built binary
 mod store; // conformance of the store's engines
+mod support; // what several of them need
 mod verification; // hold, mail, page, redeem, release

@@ -1,0 +1,225 @@
+//! `vestibule decisions`: the audit log. Answers "why did this mail not arrive?".
+
+use std::io::Write;
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::{
+    CommandResult, Failure,
+    api::{Api, ApiArgs},
+    show::{Column, column, cut_column},
+};
+use crate::{
+    access::Reason,
+    ops::Clock,
+    types::{EmailAddress, MailId, ProjectKey, Time},
+};
+
+/// The audit log: what was decided about each mail, and why
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  vestibule decisions list --sender ada@example.com")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(ListArgs),
+    Show(ShowArgs),
+}
+
+/// The newest decisions
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  vestibule decisions list --outcome drop --since 24h --project IT")]
+struct ListArgs {
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    page: super::PageArgs,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+#[derive(Debug, Default, clap::Args)]
+struct Filter {
+    /// Only this From address
+    #[arg(long, value_name = "ADDRESS")]
+    sender: Option<EmailAddress>,
+    /// Only for this project
+    #[arg(long, value_name = "KEY")]
+    project: Option<ProjectKey>,
+    /// Only this outcome
+    #[arg(long, value_enum)]
+    outcome: Option<OutcomeArg>,
+    /// Only this reason code, such as domain-not-allowed
+    #[arg(long, value_name = "CODE", value_parser = reason)]
+    reason: Option<&'static str>,
+    /// At or after this time: RFC 3339, or so long ago (30m, 24h, 7d)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Time>,
+}
+
+/// All that was decided about one mail, with the trail of checks
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  vestibule decisions show 0192f0c1-7a3e-7bbb-8f00-3d4e5f60718a")]
+struct ShowArgs {
+    /// The mail's id: in the relay's log behind the 250, and in our log's `mail_id`
+    #[arg(value_name = "MAIL-ID")]
+    id: MailId,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OutcomeArg {
+    Create,
+    Hold,
+    Drop,
+}
+
+const COLUMNS: [Column; 8] = [
+    column("AT", &["/at"]),
+    column("SENDER", &["/sender"]),
+    column("PROJECT", &["/project"]),
+    column("OUTCOME", &["/outcome"]),
+    column("REASON", &["/reason"]),
+    column("BECAME", &["/request", "/held"]),
+    column("MAIL-ID", &["/mail_id"]),
+    cut_column("MESSAGE-ID", &["/message_id"], 60),
+];
+
+/// Runs the command.
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
+    match &args.command {
+        Command::List(args) => {
+            let mut query = args.page.query();
+            query.extend(args.filter.query());
+            super::list(&args.api, "/api/v1/decisions", &query, (&args.page, &COLUMNS), out)
+        }
+        Command::Show(args) => show(args, out),
+    }
+}
+
+impl Filter {
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let mut query = Vec::new();
+        query.extend(self.sender.iter().map(|address| ("sender", address.key().to_owned())));
+        query.extend(self.project.iter().map(|key| ("project", key.to_string())));
+        let outcome = self.outcome.as_ref().and_then(OutcomeArg::to_possible_value);
+        query.extend(outcome.map(|value| ("outcome", value.get_name().to_owned())));
+        query.extend(self.reason.map(|code| ("reason", code.to_owned())));
+        query.extend(self.since.map(|since| ("since", since.to_string())));
+        query
+    }
+}
+
+fn show(args: &ShowArgs, out: &mut dyn Write) -> CommandResult {
+    let found = about(&args.api.client()?, args.id)?;
+    if found.is_empty() {
+        return Err(Failure::failed(format!("no decision about a mail with the id {}", args.id)));
+    }
+    if args.api.json {
+        return Ok(writeln!(out, "{}", json!({ "items": found }))?);
+    }
+    for (index, decision) in found.iter().enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
+        super::show::record(out, decision)?;
+    }
+    Ok(())
+}
+
+/// All decisions about one mail, the oldest first. The id says when the mail came, and so where to begin; what ended a hold
+/// later is found by the sender.
+fn about(api: &Api, id: MailId) -> Result<Vec<Value>, Failure> {
+    let came = id.uuid().get_timestamp().map_or((0, 0), |stamp| stamp.to_unix());
+    let came = Time::from_millis(i64::try_from(came.0).unwrap_or(0).saturating_mul(1000));
+    let wanted = id.to_string();
+    let mut query = vec![("since", came.to_string()), ("order", "oldest".to_owned())];
+    let is_it = |decision: &Value| decision["mail_id"].as_str() == Some(&wanted);
+    let Some(first) = api.find("/api/v1/decisions", &query, is_it)? else { return Ok(Vec::new()) };
+    // A mail without a usable sender was dropped at once: there is nothing later.
+    let sender = first["sender"].as_str().map(|sender| ("sender", sender.to_owned()));
+    let Some(sender) = sender else { return Ok(vec![first]) };
+    query.push(sender);
+    let mut answer = api.list("/api/v1/decisions", &query, true)?;
+    let mut found = super::api::take_items(&mut answer)?;
+    found.retain(is_it);
+    Ok(found)
+}
+
+fn reason(code: &str) -> Result<&'static str, String> {
+    let known = Reason::ALL.iter().map(|reason| reason.as_str());
+    known.clone().find(|known| *known == code).ok_or_else(|| {
+        let nearest =
+            known.max_by(|a, b| strsim::jaro_winkler(a, code).total_cmp(&strsim::jaro_winkler(b, code)));
+        format!("no such reason code; did you mean {}?", nearest.unwrap_or_default())
+    })
+}
+
+fn since(text: &str) -> Result<Time, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => 0,
+    };
+    let span =
+        number.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds)).filter(|_| seconds > 0);
+    let span = span
+        .ok_or_else(|| "give a time such as 2026-11-22T08:00:00Z, or so long ago: 30m, 24h, 7d".to_owned())?;
+    Ok(Clock::system().now().minus(std::time::Duration::from_secs(span)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_a_time_or_so_long_ago() {
+        assert_eq!(since("2026-11-22T08:00:00Z").unwrap().to_string(), "2026-11-22T08:00:00.000Z");
+        let (before, day) = (Clock::system().now(), std::time::Duration::from_hours(24));
+        assert!(since("24h").unwrap() >= before.minus(day));
+        assert!(since("1d").unwrap() <= Clock::system().now().minus(day));
+        for wrong in ["", "h", "24", "24w", "yesterday", "-1h", "99999999999999999999d"] {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_reason_is_answered_with_the_nearest() {
+        assert_eq!(reason("mail-loop"), Ok("mail-loop"));
+        assert!(reason("domain-not-alowed").unwrap_err().contains("domain-not-allowed"));
+    }
+
+    #[test]
+    fn every_filter_becomes_its_parameter() {
+        let filter = Filter {
+            sender: Some("Ada@Example.com".parse().unwrap()),
+            project: Some("IT".parse().unwrap()),
+            outcome: Some(OutcomeArg::Drop),
+            reason: Some("mail-loop"),
+            since: Some(Time::from_millis(0)),
+        };
+        let names: Vec<_> =
+            filter.query().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            names,
+            [
+                "sender=ada@example.com",
+                "project=IT",
+                "outcome=drop",
+                "reason=mail-loop",
+                "since=1970-01-01T00:00:00.000Z"
+            ]
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! `vestibule requests`: what came of the mails that were taken in.
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use super::{
+    CommandResult,
+    api::{ApiArgs, segment},
+    show::{Column, column, cut_column},
+};
+use crate::types::{EmailAddress, ProjectKey, RequestId};
+
+/// Requests: list them, show one, get its mail as it was received
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  vestibule requests list --project IT")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(ListArgs),
+    Show(ShowArgs),
+    Raw(ShowArgs),
+}
+
+/// The newest requests
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  vestibule requests list --customer ada@example.com --limit 10")]
+struct ListArgs {
+    /// Only this project's
+    #[arg(long, value_name = "KEY")]
+    project: Option<ProjectKey>,
+    /// Only this customer's
+    #[arg(long, value_name = "ADDRESS")]
+    customer: Option<EmailAddress>,
+    #[command(flatten)]
+    page: super::PageArgs,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// One request: `show` with its comments, `raw` as the mail that opened it, byte for byte
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  vestibule requests show IT-12")]
+struct ShowArgs {
+    /// The request, such as IT-12
+    #[arg(value_name = "ID")]
+    id: RequestId,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+const COLUMNS: [Column; 6] = [
+    column("ID", &["/id"]),
+    column("CREATED", &["/created_at"]),
+    column("REPORTER", &["/reporter/address"]),
+    column("ACCOUNT", &["/reporter/account"]),
+    column("BASIS", &["/basis"]),
+    cut_column("SUBJECT", &["/subject"], 60),
+];
+
+/// Runs the command.
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
+    match &args.command {
+        Command::List(args) => {
+            let mut query = args.page.query();
+            query.extend(args.project.iter().map(|key| ("project", key.to_string())));
+            query.extend(args.customer.iter().map(|address| ("customer", address.key().to_owned())));
+            super::list(&args.api, "/api/v1/requests", &query, (&args.page, &COLUMNS), out)
+        }
+        Command::Show(args) => {
+            let request = args.api.client()?.get(&path(&args.id), &[])?;
+            super::show_one(&request, args.api.json, out)
+        }
+        Command::Raw(args) => {
+            let mail = args.api.client()?.get_bytes(&(path(&args.id) + "/raw"))?;
+            Ok(out.write_all(&mail)?)
+        }
+    }
+}
+
+fn path(id: &RequestId) -> String {
+    format!("/api/v1/requests/{}", segment(&id.to_string()))
+}

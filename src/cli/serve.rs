@@ -1,0 +1,90 @@
+//! `vestibule serve`: the daemon.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{CommandResult, Failure, config_file::ConfigFile, runtime};
+use crate::{
+    app::{App, Ended, Reload},
+    config::{self, Config},
+    ops::{self, Clock, ConfigRefused, Event, Ops, Shutdown},
+};
+
+/// Run the daemon. SIGHUP reads the configuration again; SIGTERM and SIGINT stop it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  vestibule serve --config /etc/vestibule/vestibule.toml")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// Runs the command until the daemon is stopped, or leaves because its store failed.
+pub(super) fn run(args: &Args) -> CommandResult {
+    let config = args.config.load()?;
+    ops::init_log(&config.log).map_err(Failure::invalid)?;
+    runtime()?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> CommandResult {
+    let path = config.path.clone();
+    let ops = Ops::new(Clock::system(), config.log.addresses, None);
+    let app = App::start(config, ops.clone())
+        .await
+        .map_err(|error| Failure::failed(format!("can't start: {error}")))?;
+    let signals = Signals::new()?;
+    tokio::spawn(signals.obey(app.shutdown(), app.reload_handle(), path, ops));
+    match app.run().await {
+        Ended::Stopped { .. } => Ok(()),
+        Ended::StoreFailed(why) => Err(Failure::failed(format!(
+            "the store failed, and what is on its disk is uncertain: {why}\n\
+             Look at the disk; the next start recovers everything that was answered 250."
+        ))),
+    }
+}
+
+/// The signals that a daemon obeys, caught from now on.
+pub(super) struct Signals {
+    hangup: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let catch =
+            |kind| signal(kind).map_err(|error| Failure::failed(format!("can't catch signals: {error}")));
+        Ok(Self {
+            hangup: catch(SignalKind::hangup())?,
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Resolves when the process is told to stop.
+    pub(super) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    async fn obey(mut self, shutdown: Shutdown, settings: Reload, path: std::path::PathBuf, ops: Ops) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => reload(&path, &settings, &ops),
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+            }
+        }
+        shutdown.begin();
+    }
+}
+
+/// A good file takes effect for the next mail; a bad one is refused with its mistakes, and the old settings stay.
+fn reload(path: &std::path::Path, settings: &Reload, ops: &Ops) {
+    match config::load(path) {
+        Ok(config) => settings.apply(config),
+        Err(errors) => {
+            ConfigRefused { path: path.display().to_string(), errors: &errors.to_string() }.emit(ops);
+        }
+    }
+}

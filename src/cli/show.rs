@@ -1,0 +1,213 @@
+//! The API's JSON for people: aligned tables and records. Whatever came from a mail is stripped of what a terminal
+//! would obey.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value};
+
+/// A column of a table: its head and where its value stands in an item (a JSON pointer, RFC 6901). The first of several
+/// pointers that leads to a value is taken.
+pub(crate) struct Column {
+    /// The head.
+    pub(crate) head: &'static str,
+    /// Where the value stands.
+    pub(crate) at: &'static [&'static str],
+    /// Widest it gets, in characters; longer values end in `…`.
+    pub(crate) max: usize,
+}
+
+/// A column that is never cut.
+pub(crate) const fn column(head: &'static str, at: &'static [&'static str]) -> Column {
+    Column { head, at, max: usize::MAX }
+}
+
+/// A column that is cut at `max` characters.
+pub(crate) const fn cut_column(head: &'static str, at: &'static [&'static str], max: usize) -> Column {
+    Column { head, at, max }
+}
+
+/// Writes items as an aligned table, or says that there are none.
+pub(crate) fn table(out: &mut dyn Write, columns: &[Column], items: &[Value]) -> io::Result<()> {
+    if items.is_empty() {
+        return writeln!(out, "none");
+    }
+    let heads = columns.iter().map(|column| column.head.to_owned()).collect();
+    let rows = items.iter().map(|item| columns.iter().map(|column| cell(column, item)).collect());
+    rows_aligned(out, &std::iter::once(heads).chain(rows).collect::<Vec<_>>())
+}
+
+fn cell(column: &Column, item: &Value) -> String {
+    let value = column.at.iter().find_map(|at| item.pointer(at).filter(|value| !value.is_null()));
+    let text = value.map_or_else(String::new, inline);
+    if text.chars().count() <= column.max {
+        return text;
+    }
+    let kept: String = text.chars().take(column.max.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+/// Writes rows with their columns aligned; no blanks at the ends of lines.
+pub(crate) fn rows_aligned(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |index: usize| rows.iter().filter_map(|row| row.get(index)).map(|cell| width(cell)).max();
+    let widths: Vec<usize> = (0..columns).map(|index| width(index).unwrap_or(0)).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, wide) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', wide.saturating_sub(self::width(cell)) + 2));
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Writes one object, a field a line; then lists of objects and long texts as blocks below their names.
+pub(crate) fn record(out: &mut dyn Write, value: &Value) -> io::Result<()> {
+    match value {
+        Value::Object(fields) => object(out, fields, 0),
+        other => writeln!(out, "{}", inline(other)),
+    }
+}
+
+fn object(out: &mut dyn Write, fields: &Map<String, Value>, indent: usize) -> io::Result<()> {
+    let present = || fields.iter().filter(|(_, value)| !is_empty(value));
+    let wide = present().filter(|(_, value)| is_inline(value)).map(|(name, _)| name.len()).max().unwrap_or(0);
+    let pad = " ".repeat(indent);
+    for (name, value) in present().filter(|(_, value)| is_inline(value)) {
+        writeln!(out, "{pad}{name:wide$}  {}", inline(value))?;
+    }
+    for (name, value) in present().filter(|(_, value)| !is_inline(value)) {
+        writeln!(out, "{pad}{name}")?;
+        block(out, value, indent + 2)?;
+    }
+    Ok(())
+}
+
+fn block(out: &mut dyn Write, value: &Value, indent: usize) -> io::Result<()> {
+    match value {
+        Value::Object(fields) => object(out, fields, indent),
+        Value::Array(items) if items.iter().all(is_check) => trail(out, items, indent),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    writeln!(out)?;
+                }
+                block(out, item, indent)?;
+            }
+            Ok(())
+        }
+        Value::String(text) => {
+            let line = |line: &str| format!("{}{}", " ".repeat(indent), plain(line));
+            text.lines().try_for_each(|text| writeln!(out, "{}", line(text).trim_end()))
+        }
+        other => writeln!(out, "{}{}", " ".repeat(indent), inline(other)),
+    }
+}
+
+/// A trail of checks is a table of three columns.
+fn trail(out: &mut dyn Write, checks: &[Value], indent: usize) -> io::Result<()> {
+    let cells = |check: &Value| {
+        let pad = " ".repeat(indent);
+        vec![pad + &inline(&check["check"]), inline(&check["input"]), inline(&check["result"])]
+    };
+    rows_aligned(out, &checks.iter().map(cells).collect::<Vec<_>>())
+}
+
+fn is_check(value: &Value) -> bool {
+    ["check", "input", "result"].iter().all(|field| value[*field].is_string())
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_inline(value: &Value) -> bool {
+    match value {
+        Value::Object(_) => false,
+        Value::Array(items) => items.iter().all(|item| !item.is_object() && !item.is_array()),
+        Value::String(text) => !text.contains('\n'),
+        _ => true,
+    }
+}
+
+/// A value in one line: lists joined by commas, nested objects as JSON.
+pub(crate) fn inline(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => plain(text),
+        Value::Array(items) => items.iter().map(inline).collect::<Vec<_>>().join(", "),
+        other => plain(&other.to_string()),
+    }
+}
+
+/// The text without anything that a terminal obeys: control characters (escape sequences), and the direction marks
+/// that make text read other than it is written.
+pub(crate) fn plain(text: &str) -> String {
+    let unseen =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || unseen(c) { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn tables_align_and_fall_back_to_the_second_place() {
+        const COLUMNS: [Column; 3] = [
+            column("ID", &["/id"]),
+            column("WHAT", &["/request", "/held"]),
+            cut_column("SUBJECT", &["/s"], 5),
+        ];
+        let items = [
+            json!({"id": "IT-1", "request": "IT-1", "held": null, "s": "short"}),
+            json!({"id": "IT-10", "held": "h", "s": "longer than five"}),
+        ];
+        let shown = text(|out| table(out, &COLUMNS, &items));
+        assert_eq!(shown, "ID     WHAT  SUBJECT\nIT-1   IT-1  short\nIT-10  h     long…\n");
+        assert_eq!(text(|out| table(out, &COLUMNS, &[])), "none\n");
+    }
+
+    #[test]
+    fn what_came_from_a_mail_gives_a_terminal_no_orders() {
+        assert_eq!(plain("a\u{1b}[31m\r\nb\u{202e}c"), "a\u{fffd}[31m\u{fffd}\u{fffd}b\u{fffd}c");
+    }
+
+    #[test]
+    fn records_show_trails_as_tables_and_texts_as_blocks() {
+        let shown = text(|out| {
+            record(
+                out,
+                &json!({"id": "IT-1", "body": "one\ntwo", "projects": ["IT", "HR"], "basis": null,
+                    "trail": [{"check": "account", "input": "none", "result": "continue"},
+                              {"check": "project-access", "input": "anyone", "result": "create x"}]}),
+            )
+        });
+        for line in [
+            "id        IT-1\nprojects  IT, HR\nbody\n  one\n  two\ntrail\n",
+            "  account         none    continue\n",
+            "  project-access  anyone  create x\n",
+        ] {
+            assert!(shown.contains(line), "{line:?} is not in\n{shown}");
+        }
+        assert!(!shown.contains("basis"));
+    }
+}

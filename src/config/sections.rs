@@ -1,0 +1,300 @@
+//! Reads each table of the file into its part of [`Config`](super::Config). Every key of a table is read before the first
+//! `?`, so that one mistake hides no other.
+
+use std::{io, num::NonZeroU32, path::Path};
+
+use super::{
+    keys::{PROJECTS, section},
+    model::{
+        AdminToken, AuthenticationConfig, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig,
+        VerificationConfig,
+    },
+    names::{self, Inbox, NeverMail},
+    reader::{Placed, Reader, Scope},
+    urls,
+    values::{self, Wrong},
+    words,
+};
+use crate::{
+    access::{DomainEntry, DomainList, External, Internal, Portal, ProjectAccess, SiteAccess},
+    authn::AuthenticationMode,
+    types::{Domain, ProjectKey},
+};
+
+/// Smallest `smtp.max_message_size` (RFC 5321 §4.5.3.1.7: a server takes mails of 64K octets).
+const MIN_MESSAGE: u64 = 64 << 10;
+/// Largest `smtp.max_message_size`; a mail is held in memory as a whole.
+const MAX_MESSAGE: u64 = 1 << 30;
+/// Largest size elsewhere: 1 PiB; more is a slip.
+const MAX_SIZE: u64 = 1 << 50;
+
+/// Reads the file that a key names, relative to the configuration file.
+pub(super) type ReadFile<'r> = dyn Fn(&Path) -> io::Result<String> + 'r;
+
+fn scope<'d>(r: &Reader<'d>, name: &str) -> Option<Scope<'d>> {
+    section(name).map(|section| r.scope(section))
+}
+
+/// A key of a later issue: it is read, and refused unless it says what holds anyway.
+fn later<T>(
+    r: &mut Reader<'_>,
+    at: (&str, &str),
+    read: impl Fn(&toml::de::DeValue<'_>) -> Result<T, Wrong>,
+    idle: impl Fn(&T) -> bool,
+) {
+    let Some(scope) = scope(r, at.0) else { return };
+    if r.optional(&scope, at.1, read).is_some_and(|value| !idle(&value)) {
+        not_yet(r, &scope, at.1);
+    }
+}
+
+fn not_yet(r: &mut Reader<'_>, scope: &Scope<'_>, name: &str) {
+    let fix = format!("remove the key `{name}` for now");
+    r.mistake(scope, name, Wrong::new("this is not yet built", fix));
+}
+
+fn never<T>(_: &T) -> bool {
+    false
+}
+
+fn later_list(r: &mut Reader<'_>, table: &str, name: &str) {
+    let Some(scope) = scope(r, table) else { return };
+    let entries = r.list(&scope, name, names::network);
+    if entries.is_some_and(|entries| !entries.is_empty()) {
+        not_yet(r, &scope, name);
+    }
+}
+
+pub(super) fn hostname(r: &mut Reader<'_>) -> Option<Domain> {
+    let top = scope(r, "")?;
+    r.value(&top, "hostname", names::domain)
+}
+
+/// `[smtp]`, and its detail separator.
+pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
+    let at = scope(r, "smtp")?;
+    let rate = scope(r, "smtp.rate")?;
+    let listen = r.list(&at, "listen", names::socket(2525));
+    let max_message_size = r.value(&at, "max_message_size", values::size(MIN_MESSAGE, MAX_MESSAGE));
+    let max_recipients = r.value(&at, "max_recipients", values::number(1, 10_000));
+    let max_connections = r.value(&at, "max_connections", values::number(1, 1_000_000));
+    let max_connections_per_peer = r.value(&at, "max_connections_per_peer", values::number(1, 1_000_000));
+    let memory_budget = r.value(&at, "memory_budget", values::size(MIN_MESSAGE, MAX_SIZE));
+    let allow_from = r.list(&at, "allow_from", names::network);
+    later_list(r, "smtp", "xclient_from");
+    later_list(r, "smtp", "proxy_from");
+    later(r, ("smtp.tls", "certificate"), values::text, never);
+    later(r, ("smtp.tls", "key"), values::text, never);
+    let on_drop = r.value(&at, "on_drop", words::on_drop);
+    let bare_newlines = r.value(&at, "bare_newlines", words::bare_newlines);
+    let detail_separator = r.value(&at, "detail_separator", names::detail_separator);
+    let postmaster = r.optional(&at, "postmaster", names::address);
+    let per_peer = r.value(&rate, "per_peer_per_minute", values::number(0, u32::MAX));
+    let per_sender = r.value(&rate, "per_envelope_sender_per_hour", values::number(0, u32::MAX));
+    let smtp = SmtpConfig {
+        listen: plain(listen?),
+        max_message_size: max_message_size?,
+        max_recipients: max_recipients? as usize,
+        max_connections: max_connections? as usize,
+        max_connections_per_peer: max_connections_per_peer? as usize,
+        memory_budget: memory_budget?,
+        allow_from: plain(allow_from?),
+        on_drop: on_drop?,
+        bare_newlines: bare_newlines?,
+        postmaster,
+        per_peer_per_minute: NonZeroU32::new(per_peer?),
+        per_envelope_sender_per_hour: NonZeroU32::new(per_sender?),
+    };
+    Some((smtp, detail_separator?))
+}
+
+fn plain<T>(entries: Vec<Placed<T>>) -> Vec<T> {
+    entries.into_iter().map(|entry| entry.value).collect()
+}
+
+pub(super) fn http(r: &mut Reader<'_>, folder: &Path, read_file: &ReadFile<'_>) -> Option<HttpConfig> {
+    let at = scope(r, "http")?;
+    let listen = r.value(&at, "listen", names::socket(8025));
+    let admin_listen = r.optional(&at, "admin_listen", names::socket(8026));
+    let public_url = r.value(&at, "public_url", urls::public_url);
+    let admin_token = admin_token(r, &at, folder, read_file);
+    Some(HttpConfig { listen: listen?, admin_listen, public_url: public_url?, admin_token })
+}
+
+fn admin_token(
+    r: &mut Reader<'_>,
+    at: &Scope<'_>,
+    folder: &Path,
+    read_file: &ReadFile<'_>,
+) -> Option<AdminToken> {
+    let written = r.optional(at, "admin_token", |value| names::token(values::str(value, "\"…\"")?));
+    let from_file = r.optional(at, "admin_token_file", |value| {
+        let file = folder.join(values::str(value, "\"/etc/vestibule/admin-token\"")?);
+        let text = read_file(&file).map_err(|error| {
+            let problem = format!("{} can't be read: {error}", file.display());
+            Wrong::new(problem, "put the token there, readable for the daemon's user")
+        })?;
+        names::token(text.trim())
+    });
+    let both = at.place("admin_token").zip(at.place("admin_token_file"));
+    if both.is_some() {
+        let wrong =
+            Wrong::new("http.admin_token is set too; only one of the two counts", "remove one of them");
+        r.mistake(at, "admin_token_file", wrong);
+    }
+    written.or(from_file).map(AdminToken)
+}
+
+pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
+    let at = scope(r, "store")?;
+    let path = r.value(&at, "path", |value| {
+        let path = values::str(value, "\"data\"")?;
+        let empty =
+            || Wrong::new("an empty path", "name a directory, such as \"data\" or \"/var/lib/vestibule\"");
+        if path.is_empty() { Err(empty()) } else { Ok(folder.join(path)) }
+    });
+    let min_free = r.value(&at, "min_free", values::size(0, MAX_SIZE));
+    let duplicate_window = r.value(&at, "duplicate_window", values::duration);
+    Some(StoreConfig { path: path?, min_free: min_free?, duplicate_window: duplicate_window? })
+}
+
+pub(super) fn mail(r: &mut Reader<'_>, folder: &Path) -> Option<MailConfig> {
+    let at = scope(r, "mail")?;
+    let relay = r.value(&at, "relay", urls::relay(folder));
+    let from = r.value(&at, "from", names::mailbox);
+    later(r, ("mail", "acknowledge"), values::truth, |on| !on);
+    later(r, ("mail", "bounce_domain"), names::domain, never);
+    Some(MailConfig { relay: relay?, from: from? })
+}
+
+/// `[verification]`, and `max_held_per_address`, which is kept with the access settings.
+pub(super) fn verification(r: &mut Reader<'_>) -> Option<(VerificationConfig, usize)> {
+    let at = scope(r, "verification")?;
+    let per_minute = values::number(1, 100_000);
+    let link_lifetime = r.value(&at, "link_lifetime", values::duration);
+    let hold_for = r.value(&at, "hold_for", values::duration);
+    let resend_after = r.value(&at, "resend_after", values::duration);
+    let per_day = r.value(&at, "max_mails_per_address_per_day", values::number(1, 24));
+    let internal = r.value(&at, "max_mails_per_minute", &per_minute);
+    let external = r.value(&at, "max_mails_per_minute_external", &per_minute);
+    let never_mail = r.list(&at, "never_mail", names::never_mail);
+    let max_held = r.value(&at, "max_held_per_address", values::number(1, 128));
+    let contact = r.optional(&at, "contact", values::line);
+    let (addresses, domains) = split_never_mail(plain(never_mail?));
+    let verification = VerificationConfig {
+        link_lifetime: link_lifetime?,
+        hold_for: hold_for?,
+        resend_after: resend_after?,
+        max_mails_per_address_per_day: per_day? as usize,
+        max_mails_per_minute: NonZeroU32::new(internal?)?,
+        max_mails_per_minute_external: NonZeroU32::new(external?)?,
+        never_mail_addresses: addresses,
+        never_mail_domains: domains,
+        contact,
+    };
+    Some((verification, max_held? as usize))
+}
+
+fn split_never_mail(entries: Vec<NeverMail>) -> (Vec<crate::types::EmailAddress>, DomainList) {
+    let (mut addresses, mut domains) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            NeverMail::Address(address) => addresses.push(address),
+            NeverMail::Domain(domain) => domains.push(domain),
+        }
+    }
+    (addresses, domains.into_iter().collect())
+}
+
+pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig> {
+    let at = scope(r, "authentication")?;
+    let mode = r.value(&at, "mode", words::authentication_mode);
+    let results_from = r.list(&at, "results_from", names::network);
+    let authserv_ids = r.list(&at, "authserv_ids", values::line);
+    let results_format = r.value(&at, "results_format", words::results_format);
+    let internal_relays = r.list(&at, "internal_relays", names::network);
+    let sealers = r.list(&at, "trusted_arc_sealers", names::domain);
+    let resolver = r.optional(&at, "resolver", names::socket(53));
+    let set = [
+        ("results_from", results_from.is_some_and(|list| !list.is_empty())),
+        ("authserv_ids", authserv_ids.is_some_and(|list| !list.is_empty())),
+        ("results_format", results_format == Some(true)),
+        ("internal_relays", internal_relays.is_some_and(|list| !list.is_empty())),
+        ("trusted_arc_sealers", sealers.is_some_and(|list| !list.is_empty())),
+        ("resolver", resolver.is_some()),
+    ];
+    let mode = mode?;
+    match mode {
+        AuthenticationMode::Off => {
+            for (name, _) in set.into_iter().filter(|(_, set)| *set) {
+                let path = at.path(name);
+                r.warnings.push(format!("{path} has no effect with authentication.mode = \"off\""));
+            }
+        }
+    }
+    Some(AuthenticationConfig { mode })
+}
+
+/// `[access]`; `max_held` is `verification.max_held_per_address`.
+pub(super) fn access(r: &mut Reader<'_>, max_held: Option<usize>) -> Option<SiteAccess> {
+    let (internal, external, portal) =
+        (scope(r, "access.internal")?, scope(r, "access.external")?, scope(r, "access.portal")?);
+    let approve = r.value(&internal, "use_approved_domains", values::truth);
+    let approved = domains(r, &internal, "approved_domains");
+    let portal_only = r.value(&external, "allow_portal_only_accounts", values::truth);
+    let restrict = r.value(&external, "only_allowed_domains", values::truth);
+    let allowed = domains(r, &external, "allowed_domains");
+    later(r, ("access.external", "confirm_address"), values::truth, |on| !on);
+    let creation = r.value(&portal, "account_creation", words::account_creation);
+    let without_login = r.value(&portal, "without_login", values::truth);
+    Some(SiteAccess {
+        internal: Internal { use_approved_domains: approve?, approved_domains: approved? },
+        external: External {
+            allow_portal_only_accounts: portal_only?,
+            only_allowed_domains: restrict?,
+            allowed_domains: allowed?,
+        },
+        portal: Portal { account_creation: creation?, without_login: without_login? },
+        max_held_per_address: max_held?,
+    })
+}
+
+fn domains(r: &mut Reader<'_>, at: &Scope<'_>, name: &str) -> Option<DomainList> {
+    let entries: Vec<Placed<DomainEntry>> = r.list(at, name, names::domain_entry)?;
+    Some(entries.into_iter().map(|entry| entry.value).collect())
+}
+
+/// One project as it is written, each part with its place; what is wrong is absent.
+#[derive(Debug)]
+pub(super) struct WrittenProject<'d> {
+    pub(super) at: Scope<'d>,
+    pub(super) key: Option<ProjectKey>,
+    pub(super) name: Option<String>,
+    pub(super) addresses: Option<Vec<Placed<(String, Inbox)>>>,
+    pub(super) access: Option<ProjectAccess>,
+    pub(super) via_lists: Option<Vec<String>>,
+}
+
+/// All `[[projects]]`.
+pub(super) fn projects<'d>(r: &mut Reader<'d>) -> Vec<WrittenProject<'d>> {
+    let Some(section) = section(PROJECTS) else { return Vec::new() };
+    let scopes = r.projects(section);
+    scopes.into_iter().map(|at| project(r, at)).collect()
+}
+
+fn project<'d>(r: &mut Reader<'d>, at: Scope<'d>) -> WrittenProject<'d> {
+    let key = r.value(&at, "key", names::project_key);
+    let name = r.optional(&at, "name", values::line).or_else(|| key.as_ref().map(ToString::to_string));
+    let addresses = r.list(&at, "addresses", names::inbox);
+    let access = r.value(&at, "access", words::project_access);
+    let via_lists = r.list(&at, "via_lists", names::list_id).map(plain);
+    WrittenProject { at, key, name, addresses, access, via_lists }
+}
+
+pub(super) fn log(r: &mut Reader<'_>) -> Option<LogConfig> {
+    let at = scope(r, "log")?;
+    let format = r.value(&at, "format", words::log_format);
+    let level = r.value(&at, "level", words::log_level);
+    let addresses = r.value(&at, "addresses", words::log_addresses);
+    Some(LogConfig { format: format?, level: level?, addresses: addresses? })
+}

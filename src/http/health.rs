@@ -1,0 +1,121 @@
+//! Alive, ready, and the counters.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+use super::{App, Context, State};
+use crate::{
+    access::Reason,
+    ops::{DecisionLabels, Metrics},
+};
+
+/// Media type of Prometheus's `OpenMetrics` text, which is what `Metrics::render` writes.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A decision may be counted between two reads; the gaps are read again so often before they are believed.
+const READS: usize = 3;
+
+/// `/healthz`, `/readyz`, `/metrics`.
+pub(super) fn routes() -> Router<Arc<Context>> {
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).route("/metrics", get(metrics))
+}
+
+async fn alive() -> Json<Value> {
+    Json(json!({ "status": "alive", "problem": null }))
+}
+
+async fn ready(app: App) -> Response {
+    match readiness(&app.state) {
+        Ok(()) => Json(json!({ "status": "ready", "problem": null })).into_response(),
+        Err(problem) => {
+            let body = Json(json!({ "status": "not ready", "problem": problem }));
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}
+
+/// Ready when mail sent now would be taken: listening, not stopping, the store takes writes.
+fn readiness(state: &State) -> Result<(), String> {
+    if state.shutdown.has_begun() {
+        return Err("stopping".to_owned());
+    }
+    (state.ready)()?;
+    let health = state.store.health();
+    if health.writable {
+        return Ok(());
+    }
+    Err(format!("the store takes no writes: {}", health.problem.as_deref().unwrap_or("no reason given")))
+}
+
+async fn metrics(app: App) -> Response {
+    app.books.refresh(&app.state).await;
+    ([(CONTENT_TYPE, METRICS_TYPE)], app.state.ops.metrics.render()).into_response()
+}
+
+/// Keeps what the gauges are reckoned from.
+pub(super) struct Books {
+    /// Holds that waited before this process made its first.
+    waited_before: i64,
+}
+
+impl Books {
+    /// Opens the books. Holds that the process has made already are taken out of those that wait.
+    pub(super) async fn open(state: &State) -> Self {
+        let waiting = state.store.held_count().await.map_or(0, signed);
+        let (made, resolved) = holds(&state.ops.metrics);
+        Self { waited_before: waiting + resolved - made }
+    }
+
+    /// Brings the gauges up to date. What the store can't tell now stays as it was.
+    async fn refresh(&self, state: &State) {
+        let metrics = &state.ops.metrics;
+        let health = state.store.health();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes is exact up to 8 PiB")]
+        metrics.store_free_bytes.set(health.free as f64);
+        metrics.store_writable.set(health.writable.into());
+        metrics.intake_gap.set(intake_gap(metrics));
+        for _ in 0..READS {
+            let Ok(waiting) = state.store.held_count().await.map(signed) else { return };
+            let (made, resolved) = holds(metrics);
+            metrics.holds_waiting.set(waiting);
+            metrics.holds_gap.set(self.waited_before + made - resolved - waiting);
+            if metrics.holds_gap.get() == 0 {
+                return;
+            }
+        }
+    }
+}
+
+fn intake_gap(metrics: &Metrics) -> i64 {
+    let mut gap = 0;
+    for _ in 0..READS {
+        let accepted = metrics.accepted.get();
+        gap = signed(accepted) - signed(sum(|labels| metrics.decided.get(labels).map(|c| c.get())));
+        if gap == 0 {
+            break;
+        }
+    }
+    gap
+}
+
+fn holds(metrics: &Metrics) -> (i64, i64) {
+    let resolved = sum(|labels| metrics.holds_resolved.get(labels).map(|c| c.get()));
+    (signed(metrics.holds_made.get()), signed(resolved))
+}
+
+/// The sum of a family over all reasons; each has exactly one outcome.
+fn sum(count: impl Fn(&DecisionLabels) -> Option<u64>) -> u64 {
+    let labels =
+        |reason: &Reason| DecisionLabels { outcome: reason.outcome().as_str(), reason: reason.as_str() };
+    Reason::ALL.iter().filter_map(|reason| count(&labels(reason))).sum()
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

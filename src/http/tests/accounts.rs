@@ -1,0 +1,148 @@
+//! Accounts: what is planned, and what is refused.
+
+use serde_json::{Value, json};
+
+use crate::{http::testing::Server, store::CommitError};
+
+fn ada() -> Value {
+    json!({ "address": "Ada@Approved.example", "kind": "internal", "name": "Ada", "projects": ["IT", "IT"] })
+}
+
+#[tokio::test]
+async fn accounts_are_made_shown_changed_and_removed() {
+    let server = Server::start().await;
+    let made = server.api("POST", "/accounts", Some(ada())).await;
+    assert_eq!((made.status, made.header("location")), (201, "/api/v1/accounts/ada@approved.example"));
+    let shown = server.api("GET", "/accounts/ADA@approved.example", None).await;
+    assert_eq!((shown.status, shown.json()), (200, made.json()));
+    assert_eq!(
+        shown.json(),
+        json!({
+            "address": "Ada@Approved.example", "name": "Ada", "kind": "internal", "status": "active",
+            "role": "customer", "projects": ["IT"], "created_at": "2026-11-22T08:00:00.000Z",
+        })
+    );
+    let again = server.api("POST", "/accounts", Some(ada())).await;
+    assert_eq!((again.status, &again.problem()["kind"]), (409, &json!("internal")));
+
+    let path = "/accounts/ada@approved.example";
+    let agent =
+        server.api("PATCH", path, Some(json!({ "role": "agent", "projects": [], "name": null }))).await;
+    assert_eq!(agent.status, 200);
+    assert_eq!(
+        (&agent.json()["role"], &agent.json()["projects"], &agent.json()["name"]),
+        (&json!("agent"), &json!([]), &json!(null))
+    );
+    let off = server.api("PATCH", path, Some(json!({ "status": "deactivated" }))).await;
+    assert_eq!((&off.json()["status"], &off.json()["role"]), (&json!("deactivated"), &json!("agent")));
+    server.api("PATCH", path, Some(json!({ "status": "deactivated" }))).await;
+
+    assert_eq!(server.api("DELETE", path, None).await.status, 204);
+    for (method, body) in [("GET", None), ("DELETE", None), ("PATCH", Some(json!({ "role": "agent" })))] {
+        server.api(method, path, body).await.problem();
+    }
+    assert_eq!(server.log.events("account.created").len(), 1);
+    assert_eq!(server.log.events("account.created")[0]["by"], "api");
+    assert_eq!(server.log.events("account.deactivated").len(), 1, "only the change is an event");
+    for plan in server.store.plans.lock().unwrap().iter() {
+        assert_eq!((plan.fences.len(), plan.fences[0].version, plan.effects.len()), (1, 7, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_makes_no_sense_is_refused() {
+    let server = Server::start().await;
+    assert_eq!(server.api("POST", "/accounts", Some(ada())).await.status, 201);
+    let new = |more: Value| {
+        let mut body = json!({ "address": "bob@b.example", "kind": "portal-only" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    for (body, words) in [
+        (new(json!({ "projects": ["HR"] })), "there are IT"),
+        (new(json!({ "address": "it+x@help.example.com" })), "own addresses"),
+        (new(json!({ "address": "help@help.example.com" })), "own addresses"),
+        (new(json!({ "name": "a\u{1b}b" })), "control characters"),
+        (new(json!({ "name": "x".repeat(129) })), "longer than 128"),
+    ] {
+        let answer = server.api("POST", "/accounts", Some(body)).await;
+        assert_eq!(answer.status, 422);
+        assert!(answer.problem()["detail"].as_str().unwrap().contains(words), "{answer:?}");
+    }
+    for patch in [json!({}), json!({ "projects": ["HR"] }), json!({ "kind": "internal" })] {
+        let answer = server.api("PATCH", "/accounts/ada@approved.example", Some(patch)).await;
+        assert_eq!(answer.status, 422, "{answer:?}");
+    }
+    assert_eq!(server.store.plans.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_change_is_planned_anew_when_the_sender_has_changed() {
+    let server = Server::start().await;
+    *server.store.refusals.lock().unwrap() = vec![CommitError::Stale, CommitError::Gone, CommitError::Stale];
+    assert_eq!(server.api("POST", "/accounts", Some(ada())).await.status, 201);
+    *server.store.refusals.lock().unwrap() = vec![CommitError::Stale; 8];
+    let busy = server.api("DELETE", "/accounts/ada@approved.example", None).await;
+    assert_eq!((busy.status, busy.header("retry-after")), (503, "1"));
+    *server.store.refusals.lock().unwrap() = vec![CommitError::Unavailable("disk".into())];
+    let failed = server.api("DELETE", "/accounts/ada@approved.example", None).await;
+    assert_eq!(failed.status, 503);
+    assert!(!failed.body.contains("disk"), "the mechanism is for the log");
+    assert_eq!(server.log.events("http.failed").len(), 1);
+    assert_eq!(server.api("GET", "/accounts/ada@approved.example", None).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_import_makes_all_accounts_or_none_and_names_every_mistake() {
+    let server = Server::start().await;
+    let one = |address: &str| json!({ "address": address, "kind": "portal-only" });
+    server.api("POST", "/accounts", Some(ada())).await;
+    let bad =
+        json!([one("a@b.example"), one("nobody"), ada(), one("A@b.example"), { "address": "c@b.example" }]);
+    for path in ["/accounts/import", "/accounts/import?dry_run=true"] {
+        let answer = server.api("POST", path, Some(bad.clone())).await;
+        assert_eq!(answer.status, 422);
+        let problem = answer.problem();
+        let errors = problem["errors"].as_array().unwrap();
+        let at: Vec<u64> = errors.iter().map(|error| error["index"].as_u64().unwrap()).collect();
+        assert_eq!(at, [1, 2, 3, 4], "{problem}");
+        assert!(errors[1]["detail"].as_str().unwrap().contains("already"), "{problem}");
+        assert!(errors[3]["detail"].as_str().unwrap().contains("kind"), "{problem}");
+    }
+    let good = json!([one("a@b.example"), one("b@b.example")]);
+    let dry = server.api("POST", "/accounts/import?dry_run=true", Some(good.clone())).await;
+    assert_eq!((dry.status, dry.json()), (200, json!({ "accounts": 2, "dry_run": true })));
+    assert_eq!(server.store.plans.lock().unwrap().len(), 1, "nothing imported yet");
+    *server.store.refusals.lock().unwrap() = vec![CommitError::Stale];
+    let done = server.api("POST", "/accounts/import", Some(good)).await;
+    assert_eq!((done.status, done.json()), (201, json!({ "accounts": 2, "dry_run": false })));
+    let plans = server.store.plans.lock().unwrap();
+    assert_eq!((plans.len(), plans[1].fences.len(), plans[1].effects.len()), (2, 2, 2));
+    assert_eq!(server.log.events("account.created").len(), 3);
+}
+
+#[tokio::test]
+async fn lists_of_accounts_can_be_narrowed() {
+    let server = Server::start().await;
+    let one = |address: &str, kind: &str| json!({ "address": address, "kind": kind });
+    let all = json!([
+        one("ada@approved.example", "internal"),
+        one("bob@approved.example", "portal-only"),
+        one("eve@b.example", "portal-only"),
+    ]);
+    assert_eq!(server.api("POST", "/accounts/import", Some(all)).await.status, 201);
+    for (query, addresses) in [
+        ("", vec!["ada@approved.example", "bob@approved.example", "eve@b.example"]),
+        ("?limit=1", vec!["ada@approved.example"]),
+        ("?kind=portal-only", vec!["bob@approved.example", "eve@b.example"]),
+        ("?portal_only_on_approved=true", vec!["bob@approved.example"]),
+    ] {
+        let list = server.api("GET", &format!("/accounts{query}"), None).await.json();
+        let shown: Vec<&str> =
+            list["items"].as_array().unwrap().iter().map(|item| item["address"].as_str().unwrap()).collect();
+        assert_eq!(shown, addresses, "{query}");
+        assert_eq!(list["next"], Value::Null);
+    }
+    let odd = server.api("GET", "/accounts?kind=internal&portal_only_on_approved=true", None).await;
+    assert_eq!(odd.status, 400);
+}

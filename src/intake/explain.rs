@@ -1,0 +1,159 @@
+//! What would happen to a mail, and why; nothing is taken in.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::plan::{self, Incoming};
+use crate::{
+    access::{Check, Outcome, Reason},
+    config::Config,
+    mail::{self, ScanError},
+    ops,
+    smtp::{Envelope, Protocol, Recipient},
+    store::{Effect, SenderView, Store, StoreError},
+    types::{Account, EmailAddress, MailId, ProjectKey, SessionId, Time, TokenSeal},
+    verify::Planning,
+};
+
+/// The decision that one project would make.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explained {
+    /// The project.
+    pub project: ProjectKey,
+    /// What would become of the mail.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+    /// The From address, if usable.
+    pub sender: Option<EmailAddress>,
+    /// The decoded subject.
+    pub subject: String,
+    /// All checks.
+    pub trail: Vec<Check>,
+}
+
+/// Why a mail can't be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The mail would be refused with 5xx after its data.
+    #[error("the mail would be refused: {0}")]
+    Refused(#[from] ScanError),
+    /// A recipient is not ours.
+    #[error("{0} is no address of a project (550 5.1.1); the projects' addresses stand in [[projects]]")]
+    UnknownRecipient(String),
+    /// No recipient was named, and none of To and Cc is ours.
+    #[error("no address of a project in To or Cc; name one with --rcpt (API: ?rcpt=)")]
+    NoRecipient,
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Explains a mail to people who are known by `accounts` alone. Touches no store.
+pub fn explain(
+    config: &Config,
+    accounts: &[Account],
+    rcpts: &[String],
+    raw: &Bytes,
+) -> Result<Vec<Explained>, ExplainError> {
+    let message = scan(raw)?;
+    let known = |address: &EmailAddress| accounts.iter().find(|account| account.address == *address).cloned();
+    let account = message.author.as_ref().ok().and_then(|author| known(&author.address));
+    let view = SenderView { account, ..SenderView::default() };
+    let envelope = envelope(config, rcpts, raw, &message)?;
+    Ok(run(&Incoming::new(&envelope, raw, &message, config), view))
+}
+
+/// Explains a mail with the accounts, holds and duplicates of the store.
+pub async fn explain_with(
+    store: &dyn Store,
+    config: &Config,
+    rcpts: &[String],
+    raw: &Bytes,
+) -> Result<Vec<Explained>, ExplainError> {
+    let message = scan(raw)?;
+    let envelope = envelope(config, rcpts, raw, &message)?;
+    let incoming = Incoming::new(&envelope, raw, &message, config);
+    let view = match &incoming.sender {
+        Ok(address) => {
+            let since = envelope.received_at.minus(config.store.duplicate_window);
+            store.sender(address, &incoming.once_keys(), since).await?
+        }
+        Err(_) => SenderView::default(),
+    };
+    Ok(run(&incoming, view))
+}
+
+fn scan(raw: &[u8]) -> Result<mail::Message, ScanError> {
+    mail::prescan(raw)?;
+    Ok(mail::read(raw))
+}
+
+fn run(incoming: &Incoming<'_>, view: SenderView) -> Vec<Explained> {
+    let planning = Planning {
+        config: incoming.config,
+        now: incoming.envelope.received_at,
+        seal: &TokenSeal::new([0; 32]),
+        new_id: &|| uuid::Uuid::nil(),
+        new_token: &|| [0; 32],
+    };
+    let (plan, _) = plan::plan(incoming, view, &planning);
+    let sender = incoming.sender.as_ref().ok();
+    let explained = plan.effects.into_iter().filter_map(|effect| match effect {
+        Effect::Record(entry) => Some(Explained {
+            project: entry.project,
+            outcome: entry.reason.outcome(),
+            reason: entry.reason,
+            sender: sender.cloned(),
+            subject: incoming.message.subject.clone(),
+            trail: entry.trail,
+        }),
+        _ => None,
+    });
+    explained.collect()
+}
+
+/// The envelope that the mail would come in: the recipients named, else those of To and Cc that are ours; the
+/// reverse-path of its Return-Path field, else its author's address.
+fn envelope(
+    config: &Config,
+    rcpts: &[String],
+    raw: &[u8],
+    message: &mail::Message,
+) -> Result<Envelope, ExplainError> {
+    let content = mail::content(raw);
+    let author = message.author.as_ref().map_or_else(|_| String::new(), |author| author.address.to_string());
+    let now: Time = ops::Clock::system().now();
+    Ok(Envelope {
+        mail_id: MailId::new(uuid::Uuid::nil()),
+        session: SessionId::new(uuid::Uuid::nil()),
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        helo: "explain".to_owned(),
+        protocol: Protocol::Esmtp,
+        reverse_path: content.return_path.unwrap_or(author),
+        recipients: recipients(config, rcpts, &content.participants)?,
+        received_at: now,
+    })
+}
+
+fn recipients(
+    config: &Config,
+    rcpts: &[String],
+    participants: &[EmailAddress],
+) -> Result<Vec<Recipient>, ExplainError> {
+    let route = |address: &EmailAddress| {
+        let route = config.routes.route(address)?;
+        Some(Recipient { address: address.to_string(), route })
+    };
+    if rcpts.is_empty() {
+        let found: Vec<_> = participants.iter().filter_map(route).collect();
+        return if found.is_empty() { Err(ExplainError::NoRecipient) } else { Ok(found) };
+    }
+    let named = rcpts.iter().map(|text| {
+        let address = text.parse().ok();
+        address.as_ref().and_then(route).ok_or_else(|| ExplainError::UnknownRecipient(text.clone()))
+    });
+    named.collect()
+}

@@ -1,0 +1,308 @@
+//! From a mail and what is known of its sender to the plan that the store applies. Pure.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    access::{
+        AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, SenderFacts, Stage, decide,
+    },
+    authn,
+    config::{Config, Project},
+    mail::{Message, UnusableSender},
+    smtp::{Envelope, Route},
+    store::{
+        DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, MailFacts, NewMail, Plan,
+        SenderView,
+    },
+    types::{Account, AccountKind, DeliveryId, EmailAddress, HeldId, ProjectKey, Standing},
+    verify::{Answered, Planning, new_account},
+};
+
+/// A mail with everything that its own bytes and its envelope say.
+pub(super) struct Incoming<'a> {
+    pub(super) envelope: &'a Envelope,
+    pub(super) raw: &'a Bytes,
+    pub(super) message: &'a Message,
+    pub(super) config: &'a Config,
+    /// The From address, or why there is none that can be used.
+    pub(super) sender: Result<EmailAddress, UnusableSender>,
+    pub(super) standing: Standing,
+    /// The projects that it is addressed to, each once, in the order of RCPT.
+    projects: Vec<&'a Project>,
+}
+
+/// What is to become of a mail, for all its projects, once the plan is committed.
+pub(super) struct Intentions {
+    /// One for each project, in order.
+    pub(super) decisions: Vec<Intention>,
+    /// The account that comes to be with it.
+    pub(super) new_account: Option<Account>,
+    /// Whether it also goes to the postmaster.
+    pub(super) forwarded: bool,
+}
+
+/// What is to become of a mail for one project.
+pub(super) struct Intention {
+    pub(super) project: ProjectKey,
+    pub(super) reason: Reason,
+    /// The sender's account as the decision saw it.
+    pub(super) account: Option<Account>,
+}
+
+impl Intention {
+    /// Whether the contract lets the relay hear of this decision.
+    pub(super) fn may_be_told(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::AccountCreationDenied
+                | Reason::PortalOnlyAccountsDenied
+                | Reason::DomainNotAllowed
+                | Reason::NotAProjectCustomer
+                | Reason::AccountDeactivated
+        )
+    }
+}
+
+impl<'a> Incoming<'a> {
+    pub(super) fn new(
+        envelope: &'a Envelope,
+        raw: &'a Bytes,
+        message: &'a Message,
+        config: &'a Config,
+    ) -> Self {
+        let sender = match &message.author {
+            Ok(author) if config.is_own_address(&author.address) => Err(UnusableSender::Own),
+            Ok(author) => Ok(author.address.clone()),
+            Err(why) => Err(why.clone()),
+        };
+        let mut projects: Vec<&Project> = Vec::with_capacity(1);
+        for recipient in &envelope.recipients {
+            let Route::Project(key) = &recipient.route else { continue };
+            let known = projects.iter().any(|project| project.key == *key);
+            projects.extend(config.project(key).filter(|_| !known));
+        }
+        let standing = authn::standing(config.authentication.mode);
+        Self { envelope, raw, message, config, sender, standing, projects }
+    }
+
+    /// The keys against copies, one for each project; none without a sender.
+    pub(super) fn once_keys(&self) -> Vec<DedupKey> {
+        let Ok(address) = &self.sender else { return Vec::new() };
+        self.projects.iter().map(|project| self.once_key(&project.key, address)).collect()
+    }
+
+    fn once_key(&self, project: &ProjectKey, address: &EmailAddress) -> DedupKey {
+        let mut hash = Sha256::new();
+        let message_id = self.message.message_id.as_deref();
+        for part in [project.as_str(), address.key(), message_id.unwrap_or_default()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update([u8::from(message_id.is_some())]);
+        hash.update(self.message.body_digest);
+        let digest: [u8; 32] = hash.finalize().into();
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        DedupKey(key)
+    }
+
+    /// On which lists the sender's domain stands.
+    pub(super) fn membership(&self) -> &'static str {
+        let Ok(address) = &self.sender else { return DomainMembership::Neither.as_str() };
+        let access = &self.config.access;
+        DomainMembership::new(
+            access.internal.approved_domains.contains(address.domain()),
+            access.external.allowed_domains.contains(address.domain()),
+        )
+        .as_str()
+    }
+
+    fn postmaster(&self) -> Option<&EmailAddress> {
+        let asked = self.envelope.recipients.iter().any(|recipient| recipient.route == Route::Postmaster);
+        self.config.smtp.postmaster.as_ref().filter(|_| asked)
+    }
+
+    fn facts(&self) -> MailFacts {
+        let message = self.message;
+        MailFacts {
+            id: self.envelope.mail_id,
+            session: self.envelope.session,
+            peer: self.envelope.peer,
+            helo: self.envelope.helo.clone(),
+            protocol: self.envelope.protocol,
+            reverse_path: self.envelope.reverse_path.clone(),
+            recipients: self.envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
+            sender: self.sender.as_ref().ok().cloned(),
+            sender_name: message.author.as_ref().ok().and_then(|author| author.name.clone()),
+            sent_by: message.sent_by.clone(),
+            subject: message.subject.clone(),
+            message_id: message.message_id.clone(),
+            size: self.raw.len() as u64,
+            received_at: self.envelope.received_at,
+        }
+    }
+}
+
+/// Decides for each project in turn; each sees the account and the holds that an earlier one makes (access-rules: *Order
+/// of checks*).
+pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Planning<'_>) -> (Plan, Intentions) {
+    let mut fold = Fold {
+        incoming,
+        planning,
+        view,
+        effects: Vec::new(),
+        decisions: Vec::new(),
+        new_account: None,
+        first_hold: None,
+    };
+    let version = fold.view.version;
+    for (place, project) in incoming.projects.iter().enumerate() {
+        fold.decide(project, place);
+    }
+    fold.open_verification();
+    let forwarded = fold.forward();
+    let keeps_raw = forwarded || fold.effects.iter().any(keeps_raw);
+    let raw = if keeps_raw { incoming.raw.clone() } else { Bytes::new() };
+    let fences = incoming.sender.iter().map(|address| Fence { address: address.clone(), version });
+    let plan = Plan {
+        at: planning.now,
+        fences: fences.collect(),
+        spend: None,
+        mail: Some(NewMail { facts: incoming.facts(), raw }),
+        effects: fold.effects,
+    };
+    (plan, Intentions { decisions: fold.decisions, new_account: fold.new_account, forwarded })
+}
+
+fn keeps_raw(effect: &Effect) -> bool {
+    match effect {
+        Effect::Record(entry) => !matches!(entry.disposition, Disposition::Drop { keep_raw: false }),
+        _ => false,
+    }
+}
+
+struct Fold<'a, 'b> {
+    incoming: &'a Incoming<'b>,
+    planning: &'a Planning<'a>,
+    /// The sender as this mail's earlier decisions leave it.
+    view: SenderView,
+    effects: Vec<Effect>,
+    decisions: Vec<Intention>,
+    new_account: Option<Account>,
+    first_hold: Option<ProjectKey>,
+}
+
+impl Fold<'_, '_> {
+    fn decide(&mut self, project: &Project, place: usize) {
+        let incoming = self.incoming;
+        let once = incoming.sender.as_ref().ok().map(|address| incoming.once_key(&project.key, address));
+        let duplicate = once.is_some_and(|key| self.view.duplicates.contains(&key));
+        let nature = incoming.message.nature(&incoming.envelope.reverse_path, &project.via_lists);
+        let account = self.view.account.clone();
+        let facts = SenderFacts {
+            stage: Stage::Intake,
+            duplicate,
+            nature: &nature,
+            sender: incoming.sender.as_ref(),
+            standing: incoming.standing,
+            account: account.as_ref().map(|account| AccountFacts::of(account, &project.key)),
+            reply_to: None,
+            held: self.view.held_count(),
+        };
+        let settings = AccessSettings { site: &incoming.config.access, project: project.access };
+        let mut verdict = decide(&facts, &settings);
+        verdict.trail.splice(0..0, notes(incoming.message, place));
+        let disposition = self.carry_out(verdict.reason, &project.key);
+        let drops = verdict.reason.outcome() == Outcome::Drop;
+        self.effects.push(Effect::Record(Entry {
+            project: project.key.clone(),
+            reason: verdict.reason,
+            trail: verdict.trail,
+            disposition,
+            once: once.filter(|_| !drops),
+            once_since: self.planning.now.minus(incoming.config.store.duplicate_window),
+            standing: incoming.standing,
+            settings_version: incoming.config.version.clone(),
+        }));
+        self.decisions.push(Intention { project: project.key.clone(), reason: verdict.reason, account });
+    }
+
+    /// What follows from a decision, for the row and for the next decision of the same mail.
+    fn carry_out(&mut self, reason: Reason, project: &ProjectKey) -> Disposition {
+        let (incoming, now) = (self.incoming, self.planning.now);
+        if let (Reason::NewPortalOnlyCustomer, Ok(address)) = (reason, &incoming.sender) {
+            let name = incoming.message.author.as_ref().ok().and_then(|author| author.name.as_deref());
+            let account = new_account(address, name, AccountKind::PortalOnly, now);
+            self.view.account = Some(account.clone());
+            self.new_account = Some(account.clone());
+            self.effects.push(Effect::PutAccount(account));
+        }
+        match reason.outcome() {
+            Outcome::Create => Disposition::Open,
+            Outcome::Hold => {
+                let held = HeldId::new((self.planning.new_id)());
+                self.view.held.push(held);
+                self.first_hold.get_or_insert_with(|| project.clone());
+                let expires_at = now.plus(incoming.config.verification.hold_for);
+                Disposition::Hold { held, expires_at }
+            }
+            Outcome::Drop => {
+                // What the parser failed on is worth a look (threat M07).
+                let keep_raw = incoming.message.author == Err(UnusableSender::ParserFailed);
+                Disposition::Drop { keep_raw }
+            }
+        }
+    }
+
+    /// One verification for all that is held, with one mail, in the same step.
+    fn open_verification(&mut self) {
+        let (Some(project), Ok(address)) = (&self.first_hold, &self.incoming.sender) else { return };
+        let answered = Answered {
+            project,
+            received_at: self.incoming.envelope.received_at,
+            message_id: self.incoming.message.message_id.as_deref(),
+        };
+        self.effects.extend(self.planning.verification_for_hold(address, &self.view, &answered));
+    }
+
+    /// Mail for the postmaster goes on unchanged, whoever sent it.
+    fn forward(&mut self) -> bool {
+        let Some(postmaster) = self.incoming.postmaster() else { return false };
+        self.effects.push(Effect::Enqueue(Delivery {
+            id: DeliveryId::new((self.planning.new_id)()),
+            to: postmaster.clone(),
+            not_before: self.planning.now,
+            lane: None,
+            kind: DeliveryKind::Forward {
+                reverse_path: self.incoming.envelope.reverse_path.clone(),
+                body: None,
+            },
+        }));
+        true
+    }
+}
+
+/// What was noticed about the From field but decides nothing, ahead of the checks; for the first project only, as it is
+/// the same for all.
+fn notes(message: &Message, place: usize) -> Vec<Check> {
+    let mut notes = Vec::new();
+    if place > 0 {
+        return notes;
+    }
+    if let Some(differential) = &message.differential {
+        notes.push(Check {
+            check: "from-differential".into(),
+            input: differential.clone().into(),
+            result: "noted".into(),
+        });
+    }
+    if message.name_mismatch {
+        notes.push(Check {
+            check: "name-mismatch".into(),
+            input: "the display name holds another address".into(),
+            result: "noted".into(),
+        });
+    }
+    notes
+}

@@ -1,0 +1,85 @@
+//! Accepts connections and says no to those that get no session.
+
+use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+
+use super::{
+    driver,
+    limits::{ACCEPT_RETRY, ACCEPT_RETRY_MOST, REFUSAL},
+    shared::Shared,
+};
+use crate::{
+    ops::{AcceptFailed, Event, RefusalLabels, SmtpRefused},
+    smtp::Reply,
+};
+
+/// Accepts until the daemon begins to stop. Failures are waited out: the daemon never goes deaf.
+pub(super) async fn accept(socket: TcpListener, shared: Arc<Shared>) {
+    let shutdown = shared.parts.shutdown.clone();
+    let mut begun = pin!(shutdown.begun());
+    let mut wait = ACCEPT_RETRY;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut begun => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                wait = ACCEPT_RETRY;
+                // IPv4 peers of an IPv6 socket are IPv4 peers.
+                begin(&shared, stream, peer.ip().to_canonical());
+            }
+            Err(error) => wait = pause(&shared, &error, wait).await,
+        }
+    }
+}
+
+/// Waits after a failed `accept`; returns how long to wait after the next.
+async fn pause(shared: &Shared, error: &std::io::Error, wait: Duration) -> Duration {
+    AcceptFailed { error, wait }.emit(&shared.parts.ops);
+    sleep(wait).await;
+    (2 * wait).min(ACCEPT_RETRY_MOST)
+}
+
+fn begin(shared: &Arc<Shared>, stream: TcpStream, peer: IpAddr) {
+    // Replies are whole; waiting for more would only delay them. Without it the session works, just slower.
+    let _ = stream.set_nodelay(true);
+    match shared.admit(peer) {
+        Ok(place) => {
+            let session = driver::attend(stream, peer, Arc::clone(shared));
+            shared.sessions.spawn(async move {
+                session.await;
+                drop(place);
+            });
+        }
+        Err((reply, detail)) => refuse(shared, stream, peer, reply, &detail),
+    }
+}
+
+/// Says why there is no session, to so many peers at once as there are permits; the others are only counted, so that a
+/// flood costs neither memory nor log.
+fn refuse(shared: &Arc<Shared>, mut stream: TcpStream, peer: IpAddr, reply: Reply, detail: &str) {
+    let ops = &shared.parts.ops;
+    let (code, reason) = (reply.code(), reply.name());
+    let Ok(permit) = Arc::clone(&shared.refusals).try_acquire_owned() else {
+        ops.metrics.refused.get_or_create(&RefusalLabels { code, reason }).inc();
+        return;
+    };
+    SmtpRefused { session: None, peer, code, reason, detail }.emit(ops);
+    let line = reply.line(&shared.in_force().policy.hostname);
+    shared.sessions.spawn(async move {
+        let say = async {
+            if stream.write_all(&line).await.is_ok() && stream.shutdown().await.is_ok() {
+                driver::linger(&mut stream).await;
+            }
+        };
+        let _ = timeout(REFUSAL, say).await;
+        drop(permit);
+    });
+}

@@ -1,0 +1,110 @@
+//! Reading a mail once, for everything that the decision and the lists need of it.
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Author, Nature, UnusableSender, clean,
+    fields::{Field, HeaderBlock, message_ids},
+    nature::Signs,
+    parse::{self, Parsed},
+    sender,
+};
+use crate::types::EmailAddress;
+
+/// Longest subject kept, in characters.
+const MAX_SUBJECT: usize = 256;
+/// Longest text kept of a Sender field, in characters.
+const MAX_SENT_BY: usize = 255;
+/// Most ids kept of In-Reply-To and of References: the last ones, which are the nearest.
+const MAX_REFERENCES: usize = 50;
+
+/// What a mail says of itself. All texts are cleaned and cut; none is proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The one mailbox of the one From field, or why there is none.
+    pub author: Result<Author, UnusableSender>,
+    /// What mail-parser reads as From where it differs from `author`: a line for the trail. Ordinary folded mail can show
+    /// it too; it decides nothing.
+    pub differential: Option<String>,
+    /// Whether the display name holds an address other than the author's.
+    pub name_mismatch: bool,
+    /// Who sent it on behalf of the author: the Sender field where it differs from From, at most 255 characters.
+    pub sent_by: Option<String>,
+    /// Subject, decoded, at most 256 characters; empty when there is none.
+    pub subject: String,
+    /// Message-ID without brackets, at most 255 characters.
+    pub message_id: Option<String>,
+    /// The ids of In-Reply-To, as `message_id`, at most 50.
+    pub in_reply_to: Vec<String>,
+    /// The ids of References, oldest first, as `message_id`, at most 50.
+    pub references: Vec<String>,
+    /// SHA-256 over the bytes after the header block: what copies of a mail share even when their trace fields differ.
+    pub body_digest: [u8; 32],
+    signs: Signs,
+}
+
+/// Reads a mail that has passed [`prescan`](super::prescan). Total: where the parser fails, the author is
+/// `ParserFailed`.
+pub fn read(raw: &[u8]) -> Message {
+    let block = HeaderBlock::of(raw);
+    let parsed = parse::parse(raw);
+    let media_type = parsed.as_ref().map(Parsed::media_type).unwrap_or_default();
+    let (author, differential) = match &parsed {
+        Ok(parsed) => cross_checked(sender::author(&block), parsed),
+        Err(_) => (Err(UnusableSender::ParserFailed), None),
+    };
+    Message {
+        differential,
+        name_mismatch: author.as_ref().is_ok_and(sender::name_mismatch),
+        sent_by: sent_by(&block, author.as_ref().ok().map(|author| &author.address)),
+        subject: block.first("subject").map(subject).unwrap_or_default(),
+        message_id: ids(&block, "message-id").into_iter().next(),
+        in_reply_to: ids(&block, "in-reply-to"),
+        references: ids(&block, "references"),
+        body_digest: Sha256::digest(block.body).into(),
+        signs: Signs::of(&block, media_type),
+        author,
+    }
+}
+
+impl Message {
+    /// Whether a person wrote it. `reverse_path` is empty for `<>`; `via_lists` are the project's own lists.
+    pub fn nature(&self, reverse_path: &str, via_lists: &[String]) -> Nature {
+        self.signs.nature(reverse_path, via_lists)
+    }
+}
+
+/// Our reading, and mail-parser's where it is another. Ours decides.
+fn cross_checked(
+    author: Result<Author, UnusableSender>,
+    parsed: &Parsed<'_>,
+) -> (Result<Author, UnusableSender>, Option<String>) {
+    let Ok(ours) = &author else { return (author, None) };
+    let theirs = parsed.addresses_of_from();
+    let same = |text: &String| text.parse().is_ok_and(|read: EmailAddress| read == ours.address);
+    if theirs.len() == 1 && theirs.iter().all(same) {
+        return (author, None);
+    }
+    let text = format!("read as {}, by mail-parser as {}", ours.address.key(), theirs.join(", "));
+    (author, Some(clean::line(&text, MAX_SUBJECT)))
+}
+
+fn sent_by(block: &HeaderBlock<'_>, author: Option<&EmailAddress>) -> Option<String> {
+    let value = block.first("sender")?.unfolded();
+    let text = match sender::mailbox(&value) {
+        Ok(sender) if Some(&sender.address) == author => return None,
+        Ok(sender) => sender.address.spelling().to_owned(),
+        Err(_) => value.into_owned(),
+    };
+    Some(clean::line(&text, MAX_SENT_BY)).filter(|text| !text.is_empty())
+}
+
+fn subject(field: &Field<'_>) -> String {
+    clean::line(&parse::decode(field.value), MAX_SUBJECT)
+}
+
+fn ids(block: &HeaderBlock<'_>, name: &'static str) -> Vec<String> {
+    let mut ids = block.first(name).map(|field| message_ids(&field.unfolded())).unwrap_or_default();
+    ids.drain(..ids.len().saturating_sub(MAX_REFERENCES));
+    ids
+}

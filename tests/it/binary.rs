@@ -1,0 +1,115 @@
+//! Not a test: the built binary, as a command and as a daemon, for the others.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::daemon::{SITE, TOKEN};
+
+/// Runs the binary to its end, away from any configuration of the machine.
+pub(crate) fn vestibule(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.env_remove("VESTIBULE_TOKEN").env("NO_COLOR", "1").current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command.args(args).output().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A daemon in a process of its own.
+pub(crate) struct Served {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    pub(crate) folder: TempDir,
+    pub(crate) smtp: String,
+    pub(crate) http: String,
+}
+
+impl Served {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("vestibule.toml"), SITE).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+            .args(["serve", "--config"])
+            .arg(folder.path().join("vestibule.toml"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let mut served = Self { child, lines, folder, smtp: String::new(), http: String::new() };
+        let started = served.event("daemon.started");
+        served.smtp = started["smtp"].as_str().unwrap().to_owned();
+        served.http = started["http"].as_str().unwrap().to_owned();
+        served.event("config.loaded");
+        served
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("vestibule.toml")
+    }
+
+    /// Reads log lines up to the next one of this event.
+    pub(crate) fn event(&mut self, name: &str) -> serde_json::Value {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert!(self.lines.read_line(&mut line).unwrap() > 0, "the daemon ended before {name}");
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            if value["event"] == name {
+                return value;
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// A client of its API.
+    pub(crate) fn ask(&self, args: &[&str]) -> Output {
+        let url = format!("http://{}", self.http);
+        vestibule(&[args, &["--url", &url, "--token", TOKEN]].concat())
+    }
+
+    /// The API's JSON.
+    pub(crate) fn json(&self, args: &[&str]) -> serde_json::Value {
+        let output = self.ask(&[args, &["--json"]].concat());
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Relays files; answers the results and the summary.
+    pub(crate) fn replay(&self, paths: &[&Path], options: &[&str]) -> Vec<serde_json::Value> {
+        let paths: Vec<&str> = paths.iter().map(|path| path.to_str().unwrap()).collect();
+        let output = vestibule(&[&["replay", "--json", "--to", &self.smtp], options, &paths].concat());
+        let lines = stdout(&output);
+        assert!(!lines.is_empty(), "{}", stderr(&output));
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// SIGTERM, and the end that it must come to.
+    pub(crate) fn stop(mut self) {
+        self.signal("-TERM");
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{rest}");
+        assert!(rest.contains("daemon.stopped"), "{rest}");
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,278 @@
+//! A whole daemon in this process: port 0, a folder of its own, a clock that tests move, its log lines in memory.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    task::JoinHandle,
+};
+use vestibule::{
+    app::{Addresses, App, Ended, Reload},
+    config::{self, Config},
+    ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
+    store::{Queue, Store},
+    types::Time,
+};
+
+pub const TOKEN: &str = "a-token-for-tests-only";
+/// 2026-01-01T00:00:00Z.
+const START: Time = Time::from_millis(1_767_225_600_000);
+
+/// The site that most tests use; each appends or replaces what it is about.
+pub const SITE: &str = r#"
+hostname = "help.example.com"
+[smtp]
+listen = ["127.0.0.1:0"]
+[http]
+listen = "127.0.0.1:0"
+public_url = "http://127.0.0.1:8025"
+admin_token = "a-token-for-tests-only"
+[store]
+path = "data"
+min_free = 0
+[mail]
+relay = "file:outbound"
+from = "Example Help <help@help.example.com>"
+[verification]
+resend_after = "1h"
+[authentication]
+mode = "off"
+[access.internal]
+use_approved_domains = true
+approved_domains = ["approved.example"]
+[access.external]
+allow_portal_only_accounts = true
+only_allowed_domains = true
+allowed_domains = ["partner.example"]
+[access.portal]
+account_creation = "allow"
+[[projects]]
+key = "IT"
+name = "IT support"
+addresses = ["it@help.example.com"]
+access = "anyone"
+[[projects]]
+key = "HR"
+name = "Human resources"
+addresses = ["hr@help.example.com"]
+access = "anyone"
+"#;
+
+pub struct Daemon {
+    pub addresses: Addresses,
+    pub store: Arc<dyn Store>,
+    pub log: LogBuffer,
+    pub clock: Clock,
+    pub folder: TempDir,
+    reload: Reload,
+    shutdown: Shutdown,
+    running: JoinHandle<Ended>,
+}
+
+impl Daemon {
+    pub async fn start() -> Self {
+        Self::with(SITE).await
+    }
+
+    pub async fn with(site: &str) -> Self {
+        Self::within(tempfile::tempdir().unwrap(), site, Clock::manual(START)).await
+    }
+
+    async fn within(folder: TempDir, site: &str, clock: Clock) -> Self {
+        let config = load(folder.path(), site);
+        let log = LogBuffer::default();
+        let ops = Ops::new(clock.clone(), config.log.addresses, Some(json_dispatch(log.clone())));
+        let app = App::start(config, ops).await.unwrap();
+        let (addresses, store) = (app.addresses().clone(), app.store());
+        let (reload, shutdown) = (app.reload_handle(), app.shutdown());
+        let running = tokio::spawn(app.run());
+        Self { addresses, store, log, clock, folder, reload, shutdown, running }
+    }
+
+    pub fn reload(&self, site: &str) {
+        self.reload.apply(load(self.folder.path(), site));
+    }
+
+    /// Moves the clock and wakes whoever waits for it.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        for queue in [Queue::Outbox, Queue::Release, Queue::Expiry] {
+            self.store.wakes(queue).notify_one();
+        }
+    }
+
+    /// Stops, and checks what must always hold of the store.
+    pub async fn stop(self) -> TempDir {
+        let broken = self.store.audit().await.unwrap();
+        assert!(broken.is_empty(), "{broken:#?}");
+        self.shutdown.begin();
+        assert_eq!(self.running.await.unwrap(), Ended::Stopped { drained: true });
+        self.folder
+    }
+
+    /// Stops and starts over the same folder.
+    pub async fn restart(self, site: &str) -> Self {
+        let clock = self.clock.clone();
+        let folder = self.stop().await;
+        Self::within(folder, site, clock).await
+    }
+
+    /// Relays one mail; answers the reply to its data.
+    pub async fn mail(&self, from: &str, rcpts: &[&str], subject: &str) -> String {
+        self.raw_mail(from, rcpts, &message(from, rcpts, subject)).await
+    }
+
+    pub async fn raw_mail(&self, from: &str, rcpts: &[&str], raw: &str) -> String {
+        let mut smtp = Smtp::connect(self.addresses.smtp[0]).await;
+        smtp.mail(from, rcpts, raw).await
+    }
+
+    pub async fn api(&self, method: &str, path: &str, body: Option<&str>) -> (u16, serde_json::Value) {
+        let kind = if body.is_some() { "application/json" } else { "" };
+        let auth = format!("Authorization: Bearer {TOKEN}\r\n");
+        let answer = http(self.addresses.admin, method, path, &auth, (kind, body.unwrap_or_default())).await;
+        (answer.status, serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::Null))
+    }
+
+    pub async fn page(&self, method: &str, path: &str, form: &str) -> Answer {
+        let kind = "application/x-www-form-urlencoded";
+        http(self.addresses.http, method, path, "", (kind, form)).await
+    }
+
+    /// The texts of all mails that the daemon has sent, oldest first.
+    pub fn outbound(&self) -> Vec<String> {
+        let mut files: Vec<_> = std::fs::read_dir(self.folder.path().join("outbound"))
+            .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
+            .unwrap_or_default();
+        files.retain(|path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "eml"));
+        files.sort_by_key(|path| std::fs::metadata(path).unwrap().modified().unwrap());
+        files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    }
+
+    /// Waits until so many mails have gone out; answers the path of the last one's link.
+    pub async fn link(&self, mails: usize) -> String {
+        eventually("the mail goes out", || self.outbound().len() >= mails).await;
+        link_in(&self.outbound()[mails - 1])
+    }
+
+    /// Waits until so many `mail.decided` lines carry a basis.
+    pub async fn holds_ended(&self, count: usize) -> Vec<serde_json::Value> {
+        let ended = || {
+            let mut lines = self.log.events("mail.decided");
+            lines.retain(|line| line["basis"].is_string());
+            lines
+        };
+        eventually("the holds end", || ended().len() >= count).await;
+        ended()
+    }
+}
+
+/// The path of the one link in a mail.
+pub fn link_in(mail: &str) -> String {
+    let text = mail.replace("=\r\n", "");
+    let start = text.find("/verify/").expect("a link");
+    text[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/-_".contains(*c)).collect()
+}
+
+pub fn load(folder: &Path, site: &str) -> Config {
+    let path = folder.join("vestibule.toml");
+    std::fs::write(&path, site).unwrap();
+    config::load(&path).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// A plain mail, with a Message-ID of its subject.
+pub fn message(from: &str, rcpts: &[&str], subject: &str) -> String {
+    let id = subject.replace(|c: char| !c.is_ascii_alphanumeric(), ".");
+    format!(
+        "From: Somebody <{from}>\r\nTo: {}\r\nSubject: {subject}\r\nMessage-ID: <{id}@sender.example>\r\n\
+         Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\nHello,\r\n{subject}.\r\n",
+        rcpts.join(", "),
+    )
+}
+
+/// Looks until it is so, for at most 20 s.
+pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..2_000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+pub struct Smtp(BufReader<TcpStream>);
+
+impl Smtp {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let mut smtp = Self(BufReader::new(TcpStream::connect(address).await.unwrap()));
+        assert!(smtp.reply().await.starts_with("220 "));
+        assert!(smtp.command("EHLO relay.example").await.starts_with("250"));
+        smtp
+    }
+
+    pub async fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let start = reply.len();
+            assert!(self.0.read_line(&mut reply).await.unwrap() > 0, "closed after {reply:?}");
+            if reply.as_bytes().get(start + 3) != Some(&b'-') {
+                return reply;
+            }
+        }
+    }
+
+    pub async fn command(&mut self, line: &str) -> String {
+        self.0.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+        self.reply().await
+    }
+
+    pub async fn mail(&mut self, from: &str, rcpts: &[&str], raw: &str) -> String {
+        let sender = self.command(&format!("MAIL FROM:<{from}>")).await;
+        if !sender.starts_with("250") {
+            return sender;
+        }
+        for rcpt in rcpts {
+            let reply = self.command(&format!("RCPT TO:<{rcpt}>")).await;
+            if !reply.starts_with("250") {
+                return reply;
+            }
+        }
+        assert!(self.command("DATA").await.starts_with("354"));
+        let stuffed = raw.replace("\r\n.", "\r\n..");
+        self.0.write_all(format!("{stuffed}.\r\n").as_bytes()).await.unwrap();
+        self.reply().await
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+/// One HTTP exchange on a connection of its own.
+pub async fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    (kind, body): (&str, &str),
+) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}{kind}Content-Length: {}\r\n\r\n{body}",
+        body.len(),
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}

@@ -1,0 +1,107 @@
+//! A configuration for tests that don't read one from a file: everything at its default, two projects.
+
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+
+use vestibule::{
+    access::{ProjectAccess, SiteAccess},
+    authn::AuthenticationMode,
+    config::{
+        AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
+        MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
+    },
+    smtp::RouteTable,
+    types::ProjectKey,
+};
+
+/// Our name in tests.
+pub const HOSTNAME: &str = "mx.example";
+/// The inboxes of the projects IT and HR.
+pub const INBOXES: [(&str, &str); 2] = [("IT", "it@help.example"), ("HR", "hr@help.example")];
+
+/// A configuration with the contract's defaults, on free ports of the loopback, with the inboxes above and a postmaster.
+/// Everybody may connect from the loopback. Change the fields that the test is about.
+pub fn config() -> Config {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    Config {
+        path: PathBuf::from("vestibule.toml"),
+        hostname: HOSTNAME.parse().unwrap(),
+        smtp: smtp(loopback),
+        http: HttpConfig {
+            listen: loopback,
+            admin_listen: None,
+            public_url: "http://127.0.0.1:8025".to_owned(),
+            admin_token: None,
+        },
+        store: StoreConfig {
+            path: PathBuf::from("data"),
+            min_free: 0,
+            duplicate_window: Duration::from_hours(7 * 24),
+        },
+        mail: MailConfig {
+            relay: Relay::Directory(PathBuf::from("outbound")),
+            from: Mailbox {
+                name: Some("Example Help".to_owned()),
+                address: "desk@help.example".parse().unwrap(),
+            },
+        },
+        verification: verification(),
+        authentication: AuthenticationConfig { mode: AuthenticationMode::Off },
+        access: Arc::new(SiteAccess { max_held_per_address: 50, ..SiteAccess::default() }),
+        projects: INBOXES.iter().map(|(key, address)| project(key, address)).collect(),
+        routes: Arc::new(routes()),
+        log: LogConfig { format: LogFormat::Json, level: "info".to_owned(), addresses: LogAddresses::Full },
+        warnings: Vec::new(),
+        version: "0123456789abcdef".to_owned(),
+    }
+}
+
+/// The inboxes above, with details after `+` and a postmaster.
+pub fn routes() -> RouteTable {
+    let mut routes = RouteTable::new(Some('+'), true, HOSTNAME.parse().unwrap());
+    for (key, address) in INBOXES {
+        let key: ProjectKey = key.parse().unwrap();
+        assert_eq!(routes.add(&address.parse().unwrap(), &key), None);
+    }
+    routes
+}
+
+fn smtp(listen: SocketAddr) -> SmtpConfig {
+    SmtpConfig {
+        listen: vec![listen],
+        max_message_size: 36 << 20,
+        max_recipients: 100,
+        max_connections: 2000,
+        max_connections_per_peer: 200,
+        memory_budget: 256 << 20,
+        allow_from: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        on_drop: OnDrop::Accept,
+        bare_newlines: BareNewlines::Refuse,
+        postmaster: Some("ops@example.com".parse().unwrap()),
+        per_peer_per_minute: None,
+        per_envelope_sender_per_hour: None,
+    }
+}
+
+fn verification() -> VerificationConfig {
+    VerificationConfig {
+        link_lifetime: Duration::from_hours(7 * 24),
+        hold_for: Duration::from_hours(30 * 24),
+        resend_after: Duration::from_hours(1),
+        max_mails_per_address_per_day: 2,
+        max_mails_per_minute: NonZeroU32::new(60).unwrap(),
+        max_mails_per_minute_external: NonZeroU32::new(20).unwrap(),
+        never_mail_addresses: Vec::new(),
+        never_mail_domains: vestibule::access::DomainList::default(),
+        contact: None,
+    }
+}
+
+fn project(key: &str, address: &str) -> Project {
+    Project {
+        key: key.parse().unwrap(),
+        name: format!("{key} support"),
+        addresses: vec![address.to_owned()],
+        access: ProjectAccess::Anyone,
+        via_lists: Vec::new(),
+    }
+}
