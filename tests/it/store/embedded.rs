@@ -40,8 +40,11 @@ async fn fill(store: &Engine, rounds: usize) {
         if n % 3 == 0 {
             let pending = store.sender(&address(&sender), &[], T0).await.unwrap().pending.unwrap();
             let mut redeem = plan(vec![Effect::PutAccount(account(&sender, AccountKind::Internal))]);
-            redeem.spend =
-                spend(pending, Redemption::Verified { release: vec![first, second], not_mine: vec![] });
+            spend(
+                &mut redeem,
+                pending,
+                Redemption::Verified { release: vec![first, second], not_mine: vec![] },
+            );
             store.commit(fenced(store, &sender, redeem).await).await.unwrap();
             let opened = resolve(first, Reason::KnownCustomer, Basis::Verified, Disposition::Open);
             store.commit(plan(vec![opened])).await.unwrap();
@@ -72,6 +75,9 @@ fn flip(path: &Path, offset: u64) {
     file.read_exact_at(&mut byte, offset).unwrap();
     file.write_all_at(&[byte[0] ^ 0x20], offset).unwrap();
 }
+
+/// What happens to sled's file.
+type Damage = fn(&Path);
 
 /// A closed store with some of everything in several segments, and the digest of its rows.
 async fn filled(rounds: usize) -> (Home, [u8; 32]) {
@@ -144,7 +150,7 @@ async fn what_was_answered_is_in_every_crash_image() {
 async fn an_index_that_is_gone_or_damaged_is_made_anew() {
     let (home, digest) = filled(40).await;
     let db = |home: &Home| home.path().join("index/db");
-    let damages: [(&str, fn(&Path)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("deleted", |db| fs::remove_dir_all(db.parent().unwrap()).unwrap()),
         ("emptied", |db| File::create(db).map(drop).unwrap()),
         ("cut in half", |db| {
@@ -400,8 +406,7 @@ async fn the_largest_rows_fit() {
     }
     let view = store.sender(&address(&sender), &[], T0).await.unwrap();
     let mut redeem = plan(vec![Effect::PutAccount(account(&sender, AccountKind::Internal))]);
-    redeem.spend =
-        spend(view.pending.unwrap(), Redemption::Verified { release: view.held, not_mine: vec![] });
+    spend(&mut redeem, view.pending.unwrap(), Redemption::Verified { release: view.held, not_mine: vec![] });
     store.commit(fenced(&store, &sender, redeem).await).await.unwrap();
     home.finish(store).await;
 }
