@@ -5,11 +5,13 @@ use std::{
     ops::ControlFlow,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{
     Job, JobKind, Order, Queue, StoreError,
     rows::{
-        DecisionIndex, HeldIndex, JobIndex, RequestIndex, Row, Rows, SeenRow, SenderRow, VerificationRow,
-        decode, key,
+        DecisionIndex, HeldIndex, JobIndex, KeyRange, RequestIndex, Row, Rows, SeenRow, SenderRow,
+        VerificationRow, decode, key,
     },
 };
 use crate::types::{HeldId, VerificationId};
@@ -37,11 +39,27 @@ pub(super) fn audit(rows: &dyn Rows) -> Result<Vec<String>, StoreError> {
     Ok(books.problems)
 }
 
+/// SHA-256 over all rows but the checkpoint.
+pub(super) fn digest(rows: &dyn Rows) -> Result<[u8; 32], StoreError> {
+    let mut hash = Sha256::new();
+    let all = KeyRange { from: vec![0], until: vec![0xff] };
+    rows.scan(&all, Order::Oldest, &mut |place, value| {
+        if place != key::checkpoint() {
+            for part in [place, value] {
+                hash.update(part.len().to_le_bytes());
+                hash.update(part);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(hash.finalize().into())
+}
+
 /// All rows of one letter, decoded.
 fn each<T: Row>(
     rows: &dyn Rows,
     letter: u8,
-    visit: &mut dyn FnMut(&[u8], T) -> Result<(), StoreError>,
+    mut visit: impl FnMut(&[u8], T) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     rows.scan(&key::all(letter), Order::Oldest, &mut |place, value| {
         visit(place, decode(place, value)?)?;
@@ -55,15 +73,15 @@ impl Books {
     }
 
     fn read(&mut self, rows: &dyn Rows) -> Result<(), StoreError> {
-        each(rows, b'a', &mut |place, row| {
+        each(rows, b'a', |place, row| {
             self.senders.push((key::address_of(place), row));
             Ok(())
         })?;
-        each(rows, b'h', &mut |place, row: HeldIndex| {
+        each(rows, b'h', |place, row: HeldIndex| {
             self.held.insert(row.id, (key::number(place).unwrap_or(0), row));
             Ok(())
         })?;
-        each(rows, b'j', &mut |place, job| {
+        each(rows, b'j', |place, job| {
             self.jobs.extend(key::queue_of(place).map(|queue| (queue, job)));
             Ok(())
         })
@@ -104,7 +122,7 @@ impl Books {
         );
         self.problems.extend(problems);
         let mut ids = 0;
-        each(rows, b'i', &mut |_, _: u64| {
+        each(rows, b'i', |_, _: u64| {
             ids += 1;
             Ok(())
         })?;
@@ -143,7 +161,7 @@ impl Books {
             }
         }
         let mut ids = 0;
-        each(rows, b'k', &mut |_, _: JobIndex| {
+        each(rows, b'k', |_, _: JobIndex| {
             ids += 1;
             Ok(())
         })?;
@@ -161,7 +179,7 @@ impl Books {
             pending.extend(row.pending.map(|id| (id, address.as_str())));
         }
         let mut problems = Vec::new();
-        each(rows, b'v', &mut |place, row: VerificationRow| {
+        each(rows, b'v', |place, row: VerificationRow| {
             let Some(id) = key::uuid_of(place).map(VerificationId::new) else { return Ok(()) };
             let of = pending.remove(&id);
             if row.end.is_none() != (of == Some(row.address.key())) {
@@ -181,7 +199,7 @@ impl Books {
     /// The numbers of decisions have no gap.
     fn check_decisions(&mut self, rows: &dyn Rows) -> Result<(), StoreError> {
         let (mut next, mut problems) = (1, Vec::new());
-        each(rows, b'x', &mut |place, row: DecisionIndex| {
+        each(rows, b'x', |place, row: DecisionIndex| {
             let seq = key::number(place).unwrap_or(0);
             if seq != next {
                 problems.push(format!("decision {seq} follows {}", next - 1));
@@ -202,7 +220,7 @@ impl Books {
     fn check_requests(&mut self, rows: &dyn Rows) -> Result<(), StoreError> {
         let mut last: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         let mut problems = Vec::new();
-        each(rows, b'q', &mut |place, row: RequestIndex| {
+        each(rows, b'q', |place, row: RequestIndex| {
             let (project, number) = (key::project_of(place), key::number(place).unwrap_or(0));
             let (before, seq) = last.insert(project.clone(), (number, row.seq)).unwrap_or_default();
             if number != before + 1 || row.seq <= seq {
@@ -220,7 +238,7 @@ impl Books {
     /// A key against copies leads to a decision.
     fn check_seen(&mut self, rows: &dyn Rows) -> Result<(), StoreError> {
         let mut problems = Vec::new();
-        each(rows, b'd', &mut |_, row: SeenRow| {
+        each(rows, b'd', |_, row: SeenRow| {
             if rows.get(&key::decision(row.seq))?.is_none() {
                 problems.push(format!("a mail was seen by decision {}, which is not there", row.seq));
             }

@@ -154,7 +154,9 @@ impl Memory {
         counters.take(&event);
         state.records.0.push((event, raw));
         drop(state);
-        queues.into_iter().for_each(|queue| self.wakes.of(queue).notify_one());
+        for queue in queues {
+            self.wakes.of(queue).notify_one();
+        }
         Ok(committed)
     }
 }

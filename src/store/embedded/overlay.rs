@@ -35,11 +35,6 @@ impl Overlay {
             }
         }
     }
-
-    /// How many rows there are.
-    pub(super) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }
 
 /// The index with the overlay over it.

@@ -86,11 +86,6 @@ impl Appender {
         self.next + u64::from(self.records)
     }
 
-    /// Bytes of the batch.
-    pub(in crate::store) fn batch_len(&self) -> usize {
-        self.buffer.len()
-    }
-
     /// Makes ready for a batch: a full segment is followed by a new one, and the rest of a failed write is cut off.
     pub(in crate::store) fn begin_batch(&mut self) -> io::Result<()> {
         self.drop_batch();

@@ -13,7 +13,9 @@ const MAGIC: [u8; 8] = *b"VESTSEG\n";
 /// The version of segments that this program writes, and the newest that it reads.
 const FORMAT: u32 = 1;
 /// Length of the header.
-pub(super) const HEADER: u64 = 40;
+const HEADER_LEN: usize = 40;
+/// Where the first record begins.
+pub(super) const HEADER: u64 = HEADER_LEN as u64;
 
 /// One segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Segment {
     /// Opens the file and reads its header. The inner error says what is wrong with the header.
     pub(super) fn open(dir: &Path, number: u64) -> io::Result<Result<(Self, File), String>> {
         let file = OpenOptions::new().read(true).write(true).open(path(dir, number))?;
-        let mut header = [0; HEADER as usize];
+        let mut header = [0; HEADER_LEN];
         if file.metadata()?.len() < HEADER {
             return Ok(Err("its header is cut off".to_owned()));
         }
@@ -65,8 +67,8 @@ impl Segment {
         Ok(Self::parse(&header, number).map(|segment| (segment, file)))
     }
 
-    fn header(self) -> [u8; HEADER as usize] {
-        let mut header = [0; HEADER as usize];
+    fn header(self) -> [u8; HEADER_LEN] {
+        let mut header = [0; HEADER_LEN];
         header[..8].copy_from_slice(&MAGIC);
         header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
         header[12..20].copy_from_slice(&self.salt.to_le_bytes());
@@ -77,7 +79,7 @@ impl Segment {
         header
     }
 
-    fn parse(header: &[u8; HEADER as usize], number: u64) -> Result<Self, String> {
+    fn parse(header: &[u8; HEADER_LEN], number: u64) -> Result<Self, String> {
         let u64_at = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let segment = Self { number, salt: u64_at(12), first: u64_at(20) };
         let format = header[8..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));

@@ -4,10 +4,9 @@ use super::{jobs, malformed, plan::Applying};
 use crate::{
     access::{Basis, Reason},
     store::{
-        CommitError, CommittedEntry, Disposition, Entry, Job, JobKind, MailFacts, Queue, Resolution,
-        StoreError,
+        BodyRef, CommitError, CommittedEntry, Disposition, Entry, Job, JobKind, MailFacts, Queue, Resolution,
         rows::{
-            CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, SeenRow, Txn, Value, decode, key,
+            CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, Rows, SeenRow, Txn, key, read,
         },
     },
     types::{AccountKind, EmailAddress, HeldId, ProjectKey, RequestId, Time},
@@ -19,19 +18,15 @@ struct Decision<'a> {
     sender: Option<&'a EmailAddress>,
     reason: Reason,
     basis: Option<Basis>,
-    body: crate::store::BodyRef,
+    body: BodyRef,
     held_at: Option<Location>,
 }
 
 /// A waiting mail and its place; `Gone` when it does not wait any more.
-pub(super) fn waiting(
-    id: HeldId,
-    get: &dyn Fn(&[u8]) -> Result<Option<Value>, StoreError>,
-) -> Result<(u64, HeldIndex), CommitError> {
-    let place = key::held_id(id);
-    let seq: u64 = decode(&place, &get(&place)?.ok_or(CommitError::Gone)?)?;
-    let place = key::held(seq);
-    Ok((seq, decode(&place, &get(&place)?.ok_or(CommitError::Gone)?)?))
+pub(super) fn waiting(id: HeldId, rows: &dyn Rows) -> Result<(u64, HeldIndex), CommitError> {
+    let seq: u64 = read(rows, &key::held_id(id))?.ok_or(CommitError::Gone)?;
+    let held = read(rows, &key::held(seq))?.ok_or(CommitError::Gone)?;
+    Ok((seq, held))
 }
 
 /// The decision about the plan's mail for one project.
@@ -195,8 +190,7 @@ fn hold(
 
 /// Takes a mail out of what waits.
 fn take_held(id: HeldId, txn: &mut Txn<'_>) -> Result<(u64, HeldIndex), CommitError> {
-    let seq: u64 = txn.read(&key::held_id(id))?.ok_or(CommitError::Gone)?;
-    let held: HeldIndex = txn.read(&key::held(seq))?.ok_or(CommitError::Gone)?;
+    let (seq, held) = waiting(id, &txn.rows())?;
     txn.remove(key::held_id(id));
     txn.remove(key::held(seq));
     jobs::remove(Queue::Expiry, id.uuid(), txn)?;

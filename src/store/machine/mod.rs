@@ -13,7 +13,7 @@ mod sweep;
 mod verifications;
 
 pub(super) use event::{Event, HurryEvent, PlanEvent, SettleEvent, SweepEvent, Turn};
-pub(super) use prepare::{Counters, prepare};
+pub(super) use prepare::{Counters, prepare, seen_since};
 pub(super) use sweep::candidates;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Event, Turn, lanes, malformed};
+use super::{Event, Turn, lanes, mails, malformed, sweep};
 use crate::{
     store::{
         CommitError, DedupKey, Delivery, Disposition, Effect, Lane, Plan, StoreError,
@@ -62,7 +62,7 @@ pub(in crate::store) fn prepare(
             event.turns = turns(&event.plan, rows)?;
             Ok(())
         }
-        Event::Sweep(event) => super::sweep::retain_ended(event, rows),
+        Event::Sweep(event) => sweep::retain_ended(event, rows),
         Event::Settle(_) | Event::Hurry(_) | Event::Noop => Ok(()),
     }
 }
@@ -132,7 +132,7 @@ fn opens(effect: &Effect, rows: &dyn Rows) -> Result<Option<ProjectKey>, CommitE
     match effect {
         Effect::Record(entry) => Ok((entry.disposition == Disposition::Open).then(|| entry.project.clone())),
         Effect::Resolve(resolution) if resolution.disposition == Disposition::Open => {
-            let (_, held) = super::mails::waiting(resolution.held, &|key| rows.get(key))?;
+            let (_, held) = mails::waiting(resolution.held, rows)?;
             Ok(Some(held.project))
         }
         _ => Ok(None),

@@ -36,7 +36,7 @@ impl View<'_> {
         let mut over = false;
         let range = filter.sender.as_ref().map_or_else(|| key::all(b'x'), key::sender_decisions);
         let walk = Walk { rows: self.rows, range, page };
-        let mut met = walk.run(&mut |seq, _| {
+        let mut met = walk.run(&mut |seq| {
             let row: Option<DecisionIndex> = if over { None } else { read(self.rows, &key::decision(seq))? };
             let Some(row) = row else { return Ok(false) };
             over = page.order == Order::Newest && is_long_before(row.at, filter.since);

@@ -46,9 +46,9 @@ pub(in crate::store) fn next_due(
     rows.scan(&key::jobs(queue), Order::Oldest, &mut |place, value| {
         let job: Job = decode(place, value)?;
         let due = leases.until(queue, job.id).map_or(job.due_at, |until| until.max(job.due_at));
-        let leased = due > job.due_at;
+        let others_may_come_first = due > job.due_at;
         next = Some(next.map_or(due, |next| next.min(due)));
-        Ok(if leased { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if others_may_come_first { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
     Ok(next)
 }

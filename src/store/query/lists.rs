@@ -40,9 +40,9 @@ impl View<'_> {
         page: &PageRequest,
     ) -> Result<Page<RequestId>, StoreError> {
         let walk = Walk { rows: self.rows, range: key::requests(project), page };
-        let met = walk.run(&mut |_, _| Ok(true))?;
+        let met = walk.run(&mut |_| Ok(true))?;
         let id = |number| RequestId { project: project.clone(), number };
-        Ok(Page { items: met.items.iter().map(|met| id(met.number)).collect(), next: met.next })
+        Ok(Page { items: met.items.into_iter().map(id).collect(), next: met.next })
     }
 
     fn opened(
@@ -53,7 +53,7 @@ impl View<'_> {
     ) -> Result<Page<RequestId>, StoreError> {
         let mut ids = Vec::new();
         let walk = Walk { rows: self.rows, range, page };
-        let met = walk.run(&mut |seq, _| {
+        let met = walk.run(&mut |seq| {
             let row: Option<DecisionIndex> = read(self.rows, &key::decision(seq))?;
             let row = row.filter(|row| project.is_none_or(|project| row.project == *project));
             let Some((project, number)) = row.and_then(|row| Some((row.project, row.opened?))) else {
@@ -77,7 +77,7 @@ impl View<'_> {
             None => key::all(b'h'),
         };
         let walk = Walk { rows: self.rows, range, page };
-        let met = walk.run(&mut |seq, _| {
+        let met = walk.run(&mut |seq| {
             let row: Option<HeldIndex> = read(self.rows, &key::held(seq))?;
             let row = row.filter(|row| filter.project.as_ref().is_none_or(|project| row.project == *project));
             let wanted = row.is_some();

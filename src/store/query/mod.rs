@@ -13,10 +13,10 @@ pub(super) use lists::accounts;
 
 use super::{
     Comment, DedupKey, HeldRow, Order, RequestRow, SenderView, StoreError, TokenView, VerificationView,
-    machine::Event,
+    machine::{Event, seen_since},
     rows::{
-        CommentIndex, HeldIndex, Location, RequestIndex, Rows, SeenRow, SenderRow, TokenRow, VerificationRow,
-        decode, key, read,
+        CommentIndex, HeldIndex, Location, RequestIndex, Rows, SenderRow, TokenRow, VerificationRow, decode,
+        key, read,
     },
 };
 use crate::types::{EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
@@ -46,7 +46,7 @@ pub(super) fn sender(
     let row: SenderRow = read(rows, &key::sender(address))?.unwrap_or_default();
     let mut duplicates = Vec::new();
     for once in once {
-        if read::<SeenRow>(rows, &key::seen(once))?.is_some_and(|seen| seen.at >= since) {
+        if seen_since(once, since, rows)? {
             duplicates.push(*once);
         }
     }

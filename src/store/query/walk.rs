@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::store::{
     Cursor, Order, Page, PageRequest, StoreError,
-    rows::{Key, KeyRange, Rows, key},
+    rows::{KeyRange, Rows, key},
 };
 
 /// Most rows looked at for one page. A page may so have fewer items than asked for and yet go on.
@@ -17,24 +17,17 @@ pub(super) struct Walk<'a> {
     pub(super) page: &'a PageRequest,
 }
 
-/// A row met on a walk that is wanted.
-pub(super) struct Met {
-    pub(super) number: u64,
-    pub(super) key: Key,
-    pub(super) value: Vec<u8>,
-}
-
 impl Walk<'_> {
-    /// The rows of the page that `wanted` takes, and where to go on.
+    /// The numbers of the page's rows that are wanted, and where to go on.
     pub(super) fn run(
         self,
-        wanted: &mut dyn FnMut(u64, &[u8]) -> Result<bool, StoreError>,
-    ) -> Result<Page<Met>, StoreError> {
+        wanted: &mut dyn FnMut(u64) -> Result<bool, StoreError>,
+    ) -> Result<Page<u64>, StoreError> {
         let (order, limit) = (self.page.order, self.page.limit.max(1));
         let start = self.page.cursor.as_ref().map(position).transpose()?;
         let range = behind(self.range, start, order);
         let (mut items, mut last, mut looks, mut more) = (Vec::new(), start, 0, false);
-        self.rows.scan(&range, order, &mut |place, value| {
+        self.rows.scan(&range, order, &mut |place, _| {
             if items.len() == limit || looks == MAX_LOOKS {
                 more = true;
                 return Ok(ControlFlow::Break(()));
@@ -42,8 +35,8 @@ impl Walk<'_> {
             looks += 1;
             let Some(number) = key::number(place) else { return Ok(ControlFlow::Continue(())) };
             last = Some(number);
-            if wanted(number, value)? {
-                items.push(Met { number, key: place.to_vec(), value: value.to_vec() });
+            if wanted(number)? {
+                items.push(number);
             }
             Ok(ControlFlow::Continue(()))
         })?;

@@ -14,7 +14,9 @@ const END: u8 = 0;
 fn key(letter: u8, parts: &[&[u8]]) -> Key {
     let mut key = Vec::with_capacity(2 + parts.iter().map(|part| part.len()).sum::<usize>());
     key.extend([letter, b'/']);
-    parts.iter().for_each(|part| key.extend_from_slice(part));
+    for part in parts {
+        key.extend_from_slice(part);
+    }
     key
 }
 

@@ -100,9 +100,14 @@ impl<'a> Txn<'a> {
         self.changes
     }
 
+    /// The rows, as changed so far.
+    pub(in crate::store) fn rows(&self) -> Layered<'_> {
+        Layered { base: self.base, changes: &self.changes }
+    }
+
     /// A row, as changed so far.
     pub(in crate::store) fn read<T: Row>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
-        read(&Layered { base: self.base, changes: &self.changes }, key)
+        read(&self.rows(), key)
     }
 
     /// Writes a row.

@@ -49,7 +49,7 @@ impl Home {
     }
 
     pub(super) fn options(&self) -> Options {
-        Options { segment_size: 256 << 10, ..Options::new(self.path()) }
+        Options { segment_size: 64 << 10, ..Options::new(self.path()) }
     }
 
     pub(super) fn open(&self) -> (Engine, OpenReport) {
@@ -265,8 +265,8 @@ pub(super) async fn request(store: &Engine, sender: &str, key: &str, subject: &s
     store.commit(plan).await.unwrap()
 }
 
-pub(super) fn spend(id: VerificationId, redemption: Redemption) -> Option<Spend> {
-    Some(Spend { verification: id, redemption })
+pub(super) fn spend(plan: &mut Plan, id: VerificationId, redemption: Redemption) {
+    plan.spend = Some(Spend { verification: id, redemption });
 }
 
 pub(super) fn resolve(held: HeldId, reason: Reason, basis: Basis, disposition: Disposition) -> Effect {

@@ -41,7 +41,7 @@ pub(super) async fn an_unknown_sender_has_version_zero(store: &Engine) {
 
 pub(super) async fn a_request_is_read_back_with_its_mail(store: &Engine) {
     for (number, size) in [(1_u64, 0), (2, 1), (3, 20_000), (4, 524_288), (5, 524_289), (6, 3_000_000)] {
-        let raw: Vec<u8> = (0..size).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let raw: Vec<u8> = (0..size).map(|i: u32| i.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
         let mail = mail("ada@a.example", &format!("mail {number}"), raw.clone());
         let facts = mail.facts.clone();
         let committed = store.commit(mail_plan(mail, vec![Effect::Record(open("IT"))])).await.unwrap();
@@ -211,7 +211,7 @@ pub(super) async fn a_hold_waits_and_is_released(store: &Engine) {
     assert_eq!(store.raw(&row.body).await.unwrap(), "held mail\r\n");
     let id = pending(store, sender).await;
     let mut redeem = plan(vec![Effect::PutAccount(account(sender, AccountKind::Internal))]);
-    redeem.spend = spend(id, Redemption::Verified { release: vec![first], not_mine: vec![second] });
+    spend(&mut redeem, id, Redemption::Verified { release: vec![first], not_mine: vec![second] });
     store.commit(fenced(store, sender, redeem).await).await.unwrap();
     let view = store.sender(&address(sender), &[], T0).await.unwrap();
     assert_eq!((view.held.len(), view.releasing.as_slice()), (0, [first, second].as_slice()));
@@ -276,14 +276,14 @@ pub(super) async fn a_verification_is_redeemed_once(store: &Engine) {
         let mut redeemers = JoinSet::new();
         for _ in 0..6 {
             let mut redeem = plan(vec![Effect::PutAccount(account(&sender, AccountKind::Internal))]);
-            redeem.spend = spend(id, Redemption::Verified { release: vec![held], not_mine: vec![] });
+            spend(&mut redeem, id, Redemption::Verified { release: vec![held], not_mine: vec![] });
             let (redeem, store) = (fenced(store, &sender, redeem).await, store.clone());
             redeemers.spawn(async move { store.commit(redeem).await });
         }
         let answers = redeemers.join_all().await;
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
         let mut again = plan(vec![]);
-        again.spend = spend(id, Redemption::Moot);
+        spend(&mut again, id, Redemption::Moot);
         let again = store.commit(fenced(store, &sender, again).await).await;
         assert!(matches!(again, Err(CommitError::TokenSpent)));
         let view = store.verification(id).await.unwrap().unwrap();
@@ -300,7 +300,7 @@ async fn redeem(store: Engine, sender: String) -> Vec<HeldId> {
         tokio::task::yield_now().await;
         let mut plan = plan(vec![Effect::PutAccount(account(&sender, AccountKind::Internal))]);
         let release = view.held.clone();
-        plan.spend = spend(view.pending.unwrap(), Redemption::Verified { release, not_mine: vec![] });
+        spend(&mut plan, view.pending.unwrap(), Redemption::Verified { release, not_mine: vec![] });
         plan.fences.push(vestibule::store::Fence { address: address(&sender), version: view.version });
         match store.commit(plan).await {
             Ok(_) => return view.held,
@@ -359,7 +359,7 @@ pub(super) async fn disowning_keeps_the_address_quiet(store: &Engine) {
     let id = pending(store, sender).await;
     let (not_mine, quiet_until) = (vec![held], T0.plus(DAY * 7));
     let mut disown = plan(vec![]);
-    disown.spend = spend(id, Redemption::Disowned { not_mine, quiet_until });
+    spend(&mut disown, id, Redemption::Disowned { not_mine, quiet_until });
     store.commit(fenced(store, sender, disown).await).await.unwrap();
     let view = store.sender(&address(sender), &[], T0).await.unwrap();
     assert_eq!((view.quiet_until, view.pending, view.releasing), (Some(quiet_until), None, vec![held]));
@@ -375,7 +375,7 @@ pub(super) async fn a_release_that_is_given_up_strands_nothing(store: &Engine) {
     let held = held_mail(store, sender, "IT").await;
     let mut redeem = plan(vec![]);
     let id = pending(store, sender).await;
-    redeem.spend = spend(id, Redemption::Verified { release: vec![held], not_mine: vec![] });
+    spend(&mut redeem, id, Redemption::Verified { release: vec![held], not_mine: vec![] });
     store.commit(fenced(store, sender, redeem).await).await.unwrap();
     let jobs = store.claim(Queue::Release, T0, 10, LEASE).await.unwrap();
     store.settle(&jobs[0], Settlement::Dead("no more".to_owned()), T0).await.unwrap();
@@ -686,7 +686,7 @@ pub(super) async fn the_sweep_takes_what_is_past_its_time(store: &Engine) {
     let ended = pending(store, sender).await;
     store.commit(plan(vec![verification_mail(sender, ended, 77, None)])).await.unwrap();
     let mut redeem = plan(vec![]);
-    redeem.spend = spend(ended, Redemption::Verified { release: vec![held], not_mine: vec![] });
+    spend(&mut redeem, ended, Redemption::Verified { release: vec![held], not_mine: vec![] });
     store.commit(fenced(store, sender, redeem).await).await.unwrap();
     held_mail(store, "bob@a.example", "IT").await;
     let kept = pending(store, "bob@a.example").await;
