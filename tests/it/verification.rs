@@ -349,7 +349,7 @@ async fn no_mail_is_stranded_when_it_arrives_during_redemption() {
                 assert!(smtp.mail(&sender, IT, &raw).await.starts_with("250"));
             }
         };
-        let (_, page) = tokio::join!(racing, daemon.page("POST", &link, ""));
+        let ((), page) = tokio::join!(racing, daemon.page("POST", &link, ""));
         assert_eq!(page.status, 200);
     }
     let none_waits = || async {
