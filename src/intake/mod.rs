@@ -15,7 +15,7 @@ use plan::{Incoming, Intention, Intentions};
 use crate::{
     config::{Config, OnDrop},
     mail::{self, Message, ScanError},
-    ops::{self, AccountCreated, Event, MailDecided, MailForwarded, Ops, StoreFailed},
+    ops::{self, AccountCreated, ConfigWarning, Event, MailDecided, MailForwarded, Ops, StoreFailed},
     smtp::{Delivery, Envelope},
     store::{CommitError, Committed, Plan, SenderView, Store, StoreError},
     types::TokenSeal,
@@ -68,6 +68,13 @@ impl Intake {
         };
         let config = self.config.load_full();
         let incoming = Incoming::new(&envelope, &raw, &message, &config);
+        if incoming.misdirected {
+            // What was promised at RCPT can't be kept; the relay's next try is told so for each recipient.
+            let warning =
+                "a mail came in while the settings took one of its recipients away; its relay will try again";
+            ConfigWarning { warning }.emit(&self.ops);
+            return Delivery::Unavailable;
+        }
         match timeout(COMMIT_TIMEOUT, self.commit(&incoming)).await.unwrap_or(Err(Failed::TimedOut)) {
             Ok((intentions, committed)) => {
                 self.report(&incoming, &intentions, &committed, begun.elapsed());
