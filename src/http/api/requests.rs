@@ -9,36 +9,45 @@ use super::{
 };
 use crate::{
     http::{App, problem::Problem},
-    store::{BodyRef, Comment, RequestFilter, RequestRow},
+    store::{BodyRef, Comment, Page, RequestFilter, RequestRow},
     types::{EmailAddress, RequestId},
 };
 
-/// `GET /requests?project=&customer=`. The items carry what the rows hold; text, attachments and comments, which have to
-/// be read out of the mails, stand in the single request.
+/// `GET /requests?project=&customer=`: each item is the whole request.
 pub(super) async fn list(app: App, mut params: Params) -> Result<Json<Value>, Problem> {
     let page = params.page()?;
     let filter =
         RequestFilter { project: params.optional("project")?, customer: params.optional("customer")? };
     params.done()?;
     let found = app.state.store.requests(&filter, page).await?;
-    Ok(Json(params::list(&found, head)))
+    let mut items = Vec::with_capacity(found.items.len());
+    for row in &found.items {
+        // One mail that can't be read must not hide all the others; its own page says what is wrong.
+        items.push(whole(&app, row).await.unwrap_or_else(|_| head(row)));
+    }
+    Ok(Json(params::list(&Page { items, next: found.next }, Value::clone)))
 }
 
 /// `GET /requests/ID`: the whole of it.
 pub(super) async fn one(app: App, Path(id): Path<String>, params: Params) -> Result<Json<Value>, Problem> {
     params.done()?;
     let row = row(&app, &id).await?;
-    let content = content::read(&app, &row.body).await?;
+    whole(&app, &row).await.map(Json)
+}
+
+/// What the row holds, and what has to be read out of the mails: text, people, attachments, comments.
+async fn whole(app: &App, row: &RequestRow) -> Result<Value, Problem> {
+    let content = content::read(app, &row.body).await?;
     let mut comments = Vec::new();
     for comment in app.state.store.comments(&row.id).await? {
-        comments.push(comment_value(&app, &comment).await?);
+        comments.push(comment_value(app, &comment).await?);
     }
-    let mut value = head(&row);
+    let mut value = head(row);
     value["body"] = content.body.as_str().into();
-    value["participants"] = participants(&app, &row.reporter, &content.participants).into();
+    value["participants"] = participants(app, &row.reporter, &content.participants).into();
     value["attachments"] = content::attachments(&content);
     value["comments"] = comments.into();
-    Ok(Json(value))
+    Ok(value)
 }
 
 /// `GET /requests/ID/raw`: the mail as it was received.
