@@ -18,6 +18,7 @@ mod dialogues; // fixtures/dialogues: SMTP sessions as data
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod replay; // all fixtures through async-smtp into the built binary
+mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod store; // conformance of the store's engines
 mod support; // what several of them need
 mod verification; // hold, mail, page, redeem, release
