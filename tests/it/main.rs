@@ -1,5 +1,9 @@
 //! All integration tests, in one binary. Each module names what it drives.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that meets what it did not expect ends there")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that meets what it did not expect ends there"
+)]
 
 mod api; // the HTTP API and pages, over real sockets
 mod architecture; // src/: the arrows between modules point down
