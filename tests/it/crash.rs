@@ -24,10 +24,14 @@ struct Server {
     child: Child,
     smtp: SocketAddr,
     http: SocketAddr,
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Server {
+    #[expect(
+        clippy::zombie_processes,
+        reason = "killed or terminated, then waited for; a test that panics ends anyway"
+    )]
     fn start(folder: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
             .args(["serve", "--config"])
@@ -43,7 +47,7 @@ impl Server {
             let event: serde_json::Value = serde_json::from_str(&line).unwrap();
             if event["event"] == "daemon.started" {
                 let address = |name: &str| event[name].as_str().unwrap().parse().unwrap();
-                return Self { child, smtp: address("smtp"), http: address("http"), _stdout: stdout };
+                return Self { child, smtp: address("smtp"), http: address("http"), stdout };
             }
         }
     }
@@ -58,7 +62,7 @@ impl Server {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         // Read what it says, so that a full pipe never keeps it from stopping.
         let mut rest = String::new();
-        self._stdout.read_to_string(&mut rest).unwrap();
+        self.stdout.read_to_string(&mut rest).unwrap();
         assert!(self.child.wait().unwrap().success(), "{rest}");
         assert!(rest.contains("daemon.stopped"), "{rest}");
     }
@@ -139,7 +143,9 @@ fn kill_9_under_load_loses_nothing_and_doubles_nothing() {
         let redeemer = redeem(folder.path(), server.http);
         thread::sleep(Duration::from_millis(20 + dice(400)));
         server.kill();
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        for worker in workers {
+            worker.join().unwrap();
+        }
         redeemer.join().unwrap();
     }
     let server = Server::start(folder.path());

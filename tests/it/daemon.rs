@@ -16,12 +16,12 @@ use vestibule::{
     types::Time,
 };
 
-pub const TOKEN: &str = "a-token-for-tests-only";
+pub(crate) const TOKEN: &str = "a-token-for-tests-only";
 /// 2026-01-01T00:00:00Z.
 const START: Time = Time::from_millis(1_767_225_600_000);
 
 /// The site that most tests use; each appends or replaces what it is about.
-pub const SITE: &str = r#"
+pub(crate) const SITE: &str = r#"
 hostname = "help.example.com"
 [smtp]
 listen = ["127.0.0.1:0"]
@@ -60,7 +60,7 @@ addresses = ["hr@help.example.com"]
 access = "anyone"
 "#;
 
-pub struct Daemon {
+pub(crate) struct Daemon {
     pub addresses: Addresses,
     pub store: Arc<dyn Store>,
     pub log: LogBuffer,
@@ -72,11 +72,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(SITE).await
     }
 
-    pub async fn with(site: &str) -> Self {
+    pub(crate) async fn with(site: &str) -> Self {
         Self::within(tempfile::tempdir().unwrap(), site, Clock::manual(START)).await
     }
 
@@ -91,12 +91,12 @@ impl Daemon {
         Self { addresses, store, log, clock, folder, reload, shutdown, running }
     }
 
-    pub fn reload(&self, site: &str) {
+    pub(crate) fn reload(&self, site: &str) {
         self.reload.apply(load(self.folder.path(), site));
     }
 
     /// Moves the clock and wakes whoever waits for it.
-    pub fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
         for queue in [Queue::Outbox, Queue::Release, Queue::Expiry] {
             self.store.wakes(queue).notify_one();
@@ -104,7 +104,7 @@ impl Daemon {
     }
 
     /// Stops, and checks what must always hold of the store.
-    pub async fn stop(self) -> TempDir {
+    pub(crate) async fn stop(self) -> TempDir {
         let broken = self.store.audit().await.unwrap();
         assert!(broken.is_empty(), "{broken:#?}");
         self.shutdown.begin();
@@ -113,36 +113,36 @@ impl Daemon {
     }
 
     /// Stops and starts over the same folder.
-    pub async fn restart(self, site: &str) -> Self {
+    pub(crate) async fn restart(self, site: &str) -> Self {
         let clock = self.clock.clone();
         let folder = self.stop().await;
         Self::within(folder, site, clock).await
     }
 
     /// Relays one mail; answers the reply to its data.
-    pub async fn mail(&self, from: &str, rcpts: &[&str], subject: &str) -> String {
+    pub(crate) async fn mail(&self, from: &str, rcpts: &[&str], subject: &str) -> String {
         self.raw_mail(from, rcpts, &message(from, rcpts, subject)).await
     }
 
-    pub async fn raw_mail(&self, from: &str, rcpts: &[&str], raw: &str) -> String {
+    pub(crate) async fn raw_mail(&self, from: &str, rcpts: &[&str], raw: &str) -> String {
         let mut smtp = Smtp::connect(self.addresses.smtp[0]).await;
         smtp.mail(from, rcpts, raw).await
     }
 
-    pub async fn api(&self, method: &str, path: &str, body: Option<&str>) -> (u16, serde_json::Value) {
+    pub(crate) async fn api(&self, method: &str, path: &str, body: Option<&str>) -> (u16, serde_json::Value) {
         let kind = if body.is_some() { "application/json" } else { "" };
         let auth = format!("Authorization: Bearer {TOKEN}\r\n");
         let answer = http(self.addresses.admin, method, path, &auth, (kind, body.unwrap_or_default())).await;
         (answer.status, serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::Null))
     }
 
-    pub async fn page(&self, method: &str, path: &str, form: &str) -> Answer {
+    pub(crate) async fn page(&self, method: &str, path: &str, form: &str) -> Answer {
         let kind = "application/x-www-form-urlencoded";
         http(self.addresses.http, method, path, "", (kind, form)).await
     }
 
     /// The texts of all mails that the daemon has sent, oldest first.
-    pub fn outbound(&self) -> Vec<String> {
+    pub(crate) fn outbound(&self) -> Vec<String> {
         let mut files: Vec<_> = std::fs::read_dir(self.folder.path().join("outbound"))
             .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
             .unwrap_or_default();
@@ -152,13 +152,13 @@ impl Daemon {
     }
 
     /// Waits until so many mails have gone out; answers the path of the last one's link.
-    pub async fn link(&self, mails: usize) -> String {
+    pub(crate) async fn link(&self, mails: usize) -> String {
         eventually("the mail goes out", || self.outbound().len() >= mails).await;
         link_in(&self.outbound()[mails - 1])
     }
 
     /// Waits until so many `mail.decided` lines carry a basis.
-    pub async fn holds_ended(&self, count: usize) -> Vec<serde_json::Value> {
+    pub(crate) async fn holds_ended(&self, count: usize) -> Vec<serde_json::Value> {
         let ended = || {
             let mut lines = self.log.events("mail.decided");
             lines.retain(|line| line["basis"].is_string());
@@ -170,20 +170,20 @@ impl Daemon {
 }
 
 /// The path of the one link in a mail.
-pub fn link_in(mail: &str) -> String {
+pub(crate) fn link_in(mail: &str) -> String {
     let text = mail.replace("=\r\n", "");
     let start = text.find("/verify/").expect("a link");
     text[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/-_".contains(*c)).collect()
 }
 
-pub fn load(folder: &Path, site: &str) -> Config {
+pub(crate) fn load(folder: &Path, site: &str) -> Config {
     let path = folder.join("vestibule.toml");
     std::fs::write(&path, site).unwrap();
     config::load(&path).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// A plain mail, with a Message-ID of its subject.
-pub fn message(from: &str, rcpts: &[&str], subject: &str) -> String {
+pub(crate) fn message(from: &str, rcpts: &[&str], subject: &str) -> String {
     let id = subject.replace(|c: char| !c.is_ascii_alphanumeric(), ".");
     format!(
         "From: Somebody <{from}>\r\nTo: {}\r\nSubject: {subject}\r\nMessage-ID: <{id}@sender.example>\r\n\
@@ -193,7 +193,7 @@ pub fn message(from: &str, rcpts: &[&str], subject: &str) -> String {
 }
 
 /// Looks until it is so, for at most 20 s.
-pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..2_000 {
         if is_so() {
             return;
@@ -203,17 +203,17 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("never: {what}");
 }
 
-pub struct Smtp(BufReader<TcpStream>);
+pub(crate) struct Smtp(BufReader<TcpStream>);
 
 impl Smtp {
-    pub async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         let mut smtp = Self(BufReader::new(TcpStream::connect(address).await.unwrap()));
         assert!(smtp.reply().await.starts_with("220 "));
         assert!(smtp.command("EHLO relay.example").await.starts_with("250"));
         smtp
     }
 
-    pub async fn reply(&mut self) -> String {
+    pub(crate) async fn reply(&mut self) -> String {
         let mut reply = String::new();
         loop {
             let start = reply.len();
@@ -224,12 +224,12 @@ impl Smtp {
         }
     }
 
-    pub async fn command(&mut self, line: &str) -> String {
+    pub(crate) async fn command(&mut self, line: &str) -> String {
         self.0.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
         self.reply().await
     }
 
-    pub async fn mail(&mut self, from: &str, rcpts: &[&str], raw: &str) -> String {
+    pub(crate) async fn mail(&mut self, from: &str, rcpts: &[&str], raw: &str) -> String {
         let sender = self.command(&format!("MAIL FROM:<{from}>")).await;
         if !sender.starts_with("250") {
             return sender;
@@ -248,14 +248,14 @@ impl Smtp {
 }
 
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub head: String,
     pub body: String,
 }
 
 /// One HTTP exchange on a connection of its own.
-pub async fn http(
+pub(crate) async fn http(
     address: SocketAddr,
     method: &str,
     path: &str,

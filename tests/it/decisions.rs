@@ -91,9 +91,9 @@ impl Case {
             held: self.held,
         };
         let verdict = decide(&facts, &AccessSettings { site: &site, project: self.project });
-        let last = verdict.trail.last().expect("a verdict has a trail");
+        let decided_by = verdict.trail.last().expect("a verdict has a trail");
         let said = format!("{} {}", verdict.reason.outcome().as_str(), verdict.reason.as_str());
-        assert_eq!(last.result, said, "the last check is the one that decided");
+        assert_eq!(decided_by.result, said, "the last check is the one that decided");
         assert!(verdict.trail.iter().rev().skip(1).all(|check| !check.result.starts_with("create")));
         verdict.reason
     }
@@ -168,7 +168,7 @@ fn known_section(out: &mut String) {
                 for standing in [Standing::Proven, Standing::Unproven] {
                     for reply in BOOLS {
                         let account = Some(account(status, in_project));
-                        let case = Case { account, creation, project, standing, reply, ..Case::unknown() };
+                        let case = Case { standing, account, reply, creation, project, ..Case::unknown() };
                         let word = if status == AccountStatus::Active { "active" } else { "deactivated" };
                         let _ = writeln!(
                             out,
@@ -212,13 +212,13 @@ fn unknown_section(out: &mut String, creation: AccountCreation, project: Project
             );
             for domain in DOMAINS {
                 let case = Case {
+                    standing,
                     creation,
                     project,
                     internal,
                     external,
                     restricted,
                     domain,
-                    standing,
                     ..Case::unknown()
                 };
                 let _ = write!(out, " | {:<32}", shown(case.decide()));

@@ -136,7 +136,7 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
-        out.extend_from_slice(rest[..at].as_bytes());
+        out.extend_from_slice(&rest.as_bytes()[..at]);
         let mut used = 2;
         match rest.as_bytes().get(at + 1)? {
             b'r' => out.push(b'\r'),

@@ -76,8 +76,9 @@ impl House {
     fn pipe(&self, size: usize) -> (Client<DuplexStream>, JoinHandle<()>) {
         let (client, server) = tokio::io::duplex(size);
         let listener = Listener::new(self.parts.clone());
-        let served = tokio::spawn(async move { listener.attend(server, Ipv4Addr::LOCALHOST.into()).await });
-        (Client(BufReader::new(client)), served)
+        let attending =
+            tokio::spawn(async move { listener.attend(server, Ipv4Addr::LOCALHOST.into()).await });
+        (Client(BufReader::new(client)), attending)
     }
 
     fn mails(&self) -> Vec<(Envelope, Bytes)> {
@@ -555,7 +556,7 @@ async fn stopping_takes_nothing_new_and_finishes_what_is_past_data() {
     chunked.expect("250 2.0.0").await;
     chunked.expect("421 4.3.2").await;
     drop((early, late, chunked));
-    timeout(Duration::from_secs(60), serving).await.expect("serve returns once all have left").unwrap();
+    timeout(Duration::from_mins(1), serving).await.expect("serve returns once all have left").unwrap();
     assert_eq!(house.mails().len(), 2);
     assert!(TcpStream::connect(address).await.is_err(), "the socket is closed");
 }
@@ -571,7 +572,7 @@ async fn when_the_time_is_over_sessions_leave_at_once() {
     client.send("x\r\n.\r\n").await;
     until("the mail is being delivered", || house.in_flight() > 0).await;
     assert!(!house.parts.shutdown.drain(Duration::from_millis(50)).await, "it could not be finished");
-    timeout(Duration::from_secs(60), serving).await.expect("serve returns").unwrap();
+    timeout(Duration::from_mins(1), serving).await.expect("serve returns").unwrap();
     client.expect_end().await;
     assert!(house.mails().is_empty());
     assert_eq!(house.in_flight(), 0);

@@ -477,3 +477,34 @@ async fn commits_under_way_at_closing_are_finished() {
     assert_eq!(kept, answered);
     home.finish(store).await;
 }
+
+#[tokio::test]
+async fn a_segment_that_was_just_begun_is_no_damage() {
+    let (home, digest) = filled(3).await;
+    let number = segments(&home).len() + 1;
+    for bytes in [&b""[..], &b"VESTSEG\n\x01"[..]] {
+        let image = home.crash_image();
+        let _ = fs::remove_file(image.path().join("CLEAN"));
+        fs::write(image.path().join(format!("journal/{number:012}.seg")), bytes).unwrap();
+        let (store, report) = image.open_embedded();
+        assert_eq!(report.findings(), Vec::<String>::new());
+        assert_eq!(store.digest().await.unwrap(), digest);
+        let engine: Engine = Arc::new(store);
+        request(&engine, "user1@a.example", "IT", "one more").await;
+        image.finish(engine).await;
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_ends_too_early_is_told() {
+    let (home, _) = filled(3).await;
+    let last = OpenOptions::new().write(true).open(segments(&home).last().unwrap()).unwrap();
+    last.set_len(last.metadata().unwrap().len() - 10).unwrap();
+    let (store, report) = home.open_embedded();
+    assert!(report.damage.iter().any(|what| what.contains("mails are lost")), "{report:?}");
+    // It goes on in a new segment, with numbers that were never given.
+    let engine: Engine = Arc::new(store);
+    let committed = request(&engine, "user1@a.example", "BIG", "one more").await;
+    assert_eq!(committed.entries[0].request, "BIG-2".parse().ok());
+    engine.close().await;
+}
