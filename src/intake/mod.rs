@@ -2,6 +2,8 @@
 
 mod explain;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 

@@ -36,7 +36,8 @@ mod tests {
     #[test]
     fn ids_rise_within_a_millisecond_and_when_the_clock_is_set_back() {
         let mut last = time_ordered_uuid(Time::from_millis(1_767_225_600_000));
-        for millis in [1_767_225_600_000; 5_000].into_iter().chain([1_767_225_599_000, 0, 1_767_225_600_001])
+        for millis in
+            std::iter::repeat_n(1_767_225_600_000, 5_000).chain([1_767_225_599_000, 0, 1_767_225_600_001])
         {
             let next = time_ordered_uuid(Time::from_millis(millis));
             assert!(next > last, "{next} after {last} at {millis}");
