@@ -47,8 +47,6 @@ enum Failed {
     Read(#[from] StoreError),
     #[error(transparent)]
     Commit(#[from] CommitError),
-    #[error("not committed within {} s", COMMIT_TIMEOUT.as_secs())]
-    TimedOut,
     #[error("the sender changed with each of {MOST_TRIES} tries")]
     Contended,
 }
@@ -60,8 +58,24 @@ impl Intake {
     }
 
     /// Decides about a mail and makes the decision durable. Anything but [`Delivery::Accepted`] and
-    /// [`Delivery::Rejected`] leaves nothing behind.
+    /// [`Delivery::Rejected`] leaves nothing behind, but a commit that outlasts [`COMMIT_TIMEOUT`]: the relay's next try
+    /// is then a duplicate of it.
+    ///
+    /// It is a task of its own, which goes on when nobody waits for it any more: a commit may succeed after the relay was
+    /// told to come back, or while the daemon closes the session, and then it must still be logged and counted.
     pub async fn deliver(&self, envelope: Envelope, raw: Bytes) -> Delivery {
+        let intake = self.clone();
+        let task = tokio::spawn(async move { intake.take(envelope, raw).await });
+        let error = match timeout(COMMIT_TIMEOUT, task).await {
+            Ok(Ok(delivery)) => return delivery,
+            Ok(Err(panic)) => panic.to_string(),
+            Err(_) => format!("not committed within {} s", COMMIT_TIMEOUT.as_secs()),
+        };
+        StoreFailed { error: &error, fatal: false }.emit(&self.ops);
+        Delivery::Unavailable
+    }
+
+    async fn take(&self, envelope: Envelope, raw: Bytes) -> Delivery {
         let begun = Instant::now();
         let message = match read(raw.clone()).await {
             Ok(message) => message,
@@ -77,7 +91,7 @@ impl Intake {
             ConfigWarning { warning }.emit(&self.ops);
             return Delivery::Unavailable;
         }
-        match timeout(COMMIT_TIMEOUT, self.commit(&incoming)).await.unwrap_or(Err(Failed::TimedOut)) {
+        match self.commit(&incoming).await {
             Ok((intentions, committed)) => {
                 self.report(&incoming, &intentions, &committed, begun.elapsed());
                 delivery(&incoming, &intentions)

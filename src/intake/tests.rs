@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     access::Reason,
-    config,
+    config::{self, LogAddresses},
+    ops::{Clock, LogBuffer, json_dispatch},
     smtp::{Protocol, Recipient, Route},
-    store::Effect,
+    store::{Effect, memory::Memory},
     types::{HeldId, MailId, SessionId, Standing, Time, VerificationId},
 };
 
@@ -180,6 +181,29 @@ fn a_sender_who_is_not_proven_waits_or_is_dropped() {
     access.external.allow_portal_only_accounts = true;
     let waits = planned(SenderView::default(), Standing::Unproven, &config);
     assert_eq!(waits, (vec![Reason::SenderUnproven; 2], 1));
+}
+
+/// A stalled disk: the relay is told to come back, and what was committed all the same is in the books.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_outlasts_the_relays_patience_is_still_reported() {
+    let (store, log) = (Arc::new(Memory::new()), LogBuffer::default());
+    let ops =
+        Ops::new(Clock::manual(Time::from_millis(0)), LogAddresses::Full, Some(json_dispatch(log.clone())));
+    let config = Arc::new(ArcSwap::from_pointee(site()));
+    let intake = Intake::new(store.clone(), Arc::clone(&config), ops.clone(), TokenSeal::new([0; 32]));
+    let mail = || (envelope(&["it@help.example.com"], "x@y.example", &config.load()), Bytes::from(RAW));
+    store.faults().answer_late(Duration::from_secs(60));
+    let (first, raw) = mail();
+    assert_eq!(intake.deliver(first, raw).await, Delivery::Unavailable);
+    assert_eq!(log.events("mail.decided").len(), 0);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    store.faults().answer_late(Duration::ZERO);
+    let (again, raw) = mail();
+    assert_eq!(intake.deliver(again, raw).await, Delivery::Accepted);
+    let reasons: Vec<_> = log.events("mail.decided").iter().map(|line| line["reason"].clone()).collect();
+    assert_eq!(reasons, ["internal-account-unverified", "duplicate"]);
+    assert_eq!(store.held_count().await.unwrap(), 1);
+    assert_eq!((ops.metrics.accepted.get(), ops.metrics.holds_made.get()), (2, 1));
 }
 
 /// What RCPT promised is gone: nothing may be decided in silence.
