@@ -628,3 +628,161 @@ async fn a_redeemed_mail_does_not_expire() {
     assert_eq!(store.audit().await.unwrap(), Vec::<String>::new());
     store.close().await;
 }
+
+/// Checks 2 and 3, and *What never happens*: the one From address is the sender, and a machine is nobody.
+#[tokio::test]
+async fn the_one_from_address_is_the_sender() {
+    let site = SITE.replacen(
+        "access = \"anyone\"",
+        "access = \"anyone\"\nvia_lists = [\"team.partner.example\"]",
+        1,
+    );
+    let daemon = Daemon::with(&site).await;
+    let plain = |n: usize| message(BOB, IT, &format!("mail {n}"));
+    let with = |n: usize, field: &str| plain(n).replace("Date:", &format!("{field}\r\nDate:"));
+    let from = |n: usize, from: &str| {
+        plain(n).replace("From: Somebody <bob@partner.example>", &format!("From: {from}"))
+    };
+    let (unusable, machine) = ("no-usable-sender", "automatic-message");
+    for (n, (raw, rcpts, reverse_path, expected)) in [
+        (from(0, "x <IT+printer@help.example.com>"), IT, BOB, vec![unusable]),
+        (from(1, "help@help.example.com"), IT, BOB, vec![unusable]),
+        (from(2, "bob@partner.example, eve@elsewhere.example"), IT, BOB, vec![unusable]),
+        (from(3, "undisclosed:;"), IT, BOB, vec![unusable]),
+        // Neither the envelope nor Reply-To, Sender or the display name make somebody else of Eve.
+        (from(4, "\"bob@partner.example\" <eve@elsewhere.example>"), IT, BOB, vec!["domain-not-allowed"]),
+        (
+            from(5, "eve@elsewhere.example\r\nReply-To: bob@partner.example\r\nSender: bob@partner.example"),
+            IT,
+            BOB,
+            vec!["domain-not-allowed"],
+        ),
+        (with(6, "X-Vestibule-Mail: verification"), IT, BOB, vec!["mail-loop"]),
+        (with(7, "Auto-Submitted: auto-generated"), BOTH, BOB, vec![machine, machine]),
+        (plain(8), IT, "", vec![machine]),
+        (with(9, "Precedence: bulk"), IT, BOB, vec![machine]),
+        // The group that forwards to IT is none of HR's.
+        (
+            with(10, "List-Id: Team <team.partner.example>\r\nPrecedence: list"),
+            BOTH,
+            "team-bounces@partner.example",
+            vec!["new-portal-only-customer", machine],
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before = decided(&daemon).len();
+        assert!(daemon.raw_mail(reverse_path, rcpts, &raw).await.starts_with("250 2.0.0"));
+        assert_eq!(reasons(&daemon)[before..], expected, "mail {n}");
+    }
+    assert_eq!(items(&daemon, "/api/v1/accounts").await.len(), 1);
+    assert!(daemon.outbound().is_empty(), "nobody is mailed for what was dropped");
+    daemon.stop().await;
+}
+
+/// Checks 6 and 7 under W = deny: nobody new, and who is known is asked for nothing but the project.
+#[tokio::test]
+async fn a_closed_site_takes_mail_of_its_accounts_alone() {
+    let site = SITE.replace("\"allow\"", "\"deny\"").replace("\"anyone\"", "\"existing\"");
+    let daemon = Daemon::with(&site).await;
+    for sender in [ADA, BOB, "eve@elsewhere.example"] {
+        daemon.mail(sender, IT, "unknown").await;
+    }
+    for (address, kind) in [("eve@elsewhere.example", "portal-only"), ("carl@elsewhere.example", "internal")]
+    {
+        let body = json!({ "address": address, "kind": kind }).to_string();
+        assert_eq!(daemon.api("POST", "/api/v1/accounts", Some(&body)).await.0, 201);
+        daemon.mail(address, IT, "known").await;
+    }
+    let (no, yes) = ("account-creation-denied", "known-customer");
+    assert_eq!(reasons(&daemon), [no, no, no, yes, yes]);
+    assert!(daemon.outbound().is_empty() && held_ids(&daemon).await.is_empty());
+    daemon.stop().await;
+}
+
+/// *Holds*: each mail has its own time; the page lists what still waits, and the last one takes the verification with it.
+#[tokio::test]
+async fn holds_expire_one_by_one_and_the_verification_with_the_last() {
+    let daemon = Daemon::start().await;
+    daemon.mail(ADA, IT, "the older one").await;
+    daemon.advance(5 * DAY);
+    daemon.mail(ADA, HR, "the younger one").await;
+    daemon.advance(24 * DAY);
+    let path = format!("/api/v1/senders/{ADA}");
+    assert_eq!(daemon.api("POST", &format!("{path}/resend"), None).await.0, 200);
+    let link = daemon.link(3).await;
+    let page = daemon.page("GET", &link, "").await.body;
+    assert!(page.contains("the older one") && page.contains("the younger one"), "{page}");
+    daemon.advance(DAY);
+    daemon.holds_ended(1).await;
+    let page = daemon.page("GET", &link, "").await.body;
+    assert!(!page.contains("the older one") && page.contains("the younger one"), "{page}");
+    daemon.advance(5 * DAY);
+    let ended = daemon.holds_ended(2).await;
+    assert!(ended.iter().all(|line| line["reason"] == "hold-expired" && line["basis"] == "expired"));
+    let (_, report) = daemon.api("GET", &path, None).await;
+    assert_eq!((&report["verifications"][0]["state"], &report["held"]), (&json!("moot"), &json!([])));
+    let page = daemon.page("POST", &link, "new_link=1").await;
+    assert_eq!(page.status, 404, "nothing to have a new link for");
+    // The next mail begins anew.
+    daemon.mail(ADA, IT, "again").await;
+    daemon.page("POST", &daemon.link(4).await, "").await;
+    assert_eq!(daemon.holds_ended(3).await[2]["reason"], "known-customer");
+    daemon.stop().await;
+}
+
+/// *Holds*: an administrator's release of the last mail leaves nothing to the link, which says so.
+#[tokio::test]
+async fn a_release_by_hand_leaves_the_link_with_nothing_to_do() {
+    let daemon = Daemon::start().await;
+    daemon.mail(ADA, IT, "released by hand").await;
+    let link = daemon.link(1).await;
+    let id = held_ids(&daemon).await[0].clone();
+    let (status, decision) = daemon.api("POST", &format!("/api/v1/held/{id}/release"), None).await;
+    let expected =
+        json!({ "outcome": "create", "reason": "known-customer", "request": "IT-1", "project": "IT" });
+    assert_eq!((status, decision), (200, expected));
+    let created = daemon.log.events("account.created");
+    assert_eq!(
+        (created.len(), &created[0]["kind"], &created[0]["by"]),
+        (1, &json!("internal"), &json!("release"))
+    );
+    for method in ["GET", "POST"] {
+        let page = daemon.page(method, &link, "").await;
+        assert_eq!((page.status, page.body.contains("dealt with")), (410, true), "{}", page.body);
+    }
+    assert_eq!(daemon.api("POST", &format!("/api/v1/held/{id}/release"), None).await.0, 404);
+    // An account that is kept out, or a project that is gone: 409 with the reason, and nothing changes.
+    daemon.mail("eva@approved.example", HR, "waits").await;
+    let id = held_ids(&daemon).await[0].clone();
+    let path = format!("/api/v1/held/{id}/release");
+    daemon.reload(&SITE[..SITE.find("[[projects]]\nkey = \"HR\"").unwrap()]);
+    let (status, problem) = daemon.api("POST", &path, None).await;
+    assert_eq!(
+        (status, &problem["reason"], &problem["status"]),
+        (409, &json!("project-closed"), &json!(409))
+    );
+    daemon.reload(SITE);
+    let eva = json!({ "address": "eva@approved.example", "kind": "internal" }).to_string();
+    daemon.api("POST", "/api/v1/accounts", Some(&eva)).await;
+    let off = json!({ "status": "deactivated" }).to_string();
+    assert_eq!(daemon.api("PATCH", "/api/v1/accounts/eva@approved.example", Some(&off)).await.0, 200);
+    let (status, problem) = daemon.api("POST", &path, None).await;
+    assert_eq!((status, &problem["reason"]), (409, &json!("account-deactivated")));
+    assert_eq!(held_ids(&daemon).await, [id]);
+    assert_eq!(daemon.log.events("mail.decided").iter().filter(|line| !line["basis"].is_null()).count(), 1);
+    daemon.stop().await;
+}
+
+/// `store.min_free`: the relay keeps the mail, and nothing is half taken.
+#[tokio::test]
+async fn too_little_room_is_said_at_mail() {
+    let daemon = Daemon::with(&SITE.replace("min_free = 0", "min_free = \"1024 TiB\"")).await;
+    let reply = daemon.mail(BOB, IT, "no room").await;
+    assert!(reply.starts_with("452 4.3.1"), "{reply}");
+    daemon.reload(SITE);
+    assert!(daemon.mail(BOB, IT, "room").await.starts_with("250 2.0.0"));
+    assert_eq!(daemon.log.events("smtp.refused")[0]["code"], 452);
+    daemon.stop().await;
+}
