@@ -192,11 +192,11 @@ async fn a_commit_that_outlasts_the_relays_patience_is_still_reported() {
     let config = Arc::new(ArcSwap::from_pointee(site()));
     let intake = Intake::new(store.clone(), Arc::clone(&config), ops.clone(), TokenSeal::new([0; 32]));
     let mail = || (envelope(&["it@help.example.com"], "x@y.example", &config.load()), Bytes::from(RAW));
-    store.faults().answer_late(Duration::from_secs(60));
+    store.faults().answer_late(Duration::from_mins(1));
     let (first, raw) = mail();
     assert_eq!(intake.deliver(first, raw).await, Delivery::Unavailable);
     assert_eq!(log.events("mail.decided").len(), 0);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     store.faults().answer_late(Duration::ZERO);
     let (again, raw) = mail();
     assert_eq!(intake.deliver(again, raw).await, Delivery::Accepted);

@@ -214,7 +214,7 @@ impl Event for VerificationSent<'_> {
             "verification.sent",
             address = ops.log_address(self.address),
             verification = self.verification,
-            reply = self.reply,
+            reply = &*ops.log_words(self.reply, self.address),
             attempts = self.attempts
         );
     }
@@ -241,7 +241,7 @@ impl Event for VerificationFailed<'_> {
             "verification.failed",
             address = ops.log_address(self.address),
             verification = self.verification,
-            error = self.error,
+            error = &*ops.log_words(self.error, self.address),
             attempts = self.attempts
         );
     }
@@ -267,7 +267,7 @@ impl Event for OutboundRetry<'_> {
             Level::WARN,
             "outbound.retry",
             address = ops.log_address(self.address),
-            error = self.error,
+            error = &*ops.log_words(self.error, self.address),
             attempts = self.attempts,
             wait_ms = millis(self.wait)
         );
@@ -289,10 +289,12 @@ impl Event for ForwardEnded<'_> {
         let address = ops.log_address(self.address);
         match self.result {
             Ok(reply) => {
+                let reply = &*ops.log_words(reply, self.address);
                 ops.metrics.mails_sent.inc();
                 line!(ops, Level::INFO, "outbound.sent", address, mail_id = self.mail_id, reply);
             }
             Err(error) => {
+                let error = &*ops.log_words(error, self.address);
                 ops.metrics.mails_failed.inc();
                 line!(ops, Level::WARN, "outbound.failed", address, mail_id = self.mail_id, error);
             }
