@@ -67,10 +67,12 @@ impl Verify {
         }
     }
 
-    /// When the mail that is in the outbox already goes out: asking again must not pile up more behind it.
+    /// When the mail goes out that waits in the outbox for its turn: asking again must not pile up more behind it.
     async fn waiting_mail(&self, id: VerificationId, now: Time) -> Result<Option<Time>, VerifyError> {
         let Some(verification) = self.store.verification(id).await? else { return Ok(None) };
-        let waits = |mail: &&VerificationMail| mail.state == DeliveryState::Waiting && mail.expires_at > now;
+        let waits = |mail: &&VerificationMail| {
+            mail.state == DeliveryState::Waiting && mail.due_at > now && mail.expires_at > now
+        };
         Ok(verification.mails.iter().find(waits).map(|mail| mail.due_at))
     }
 }

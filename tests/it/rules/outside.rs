@@ -204,3 +204,32 @@ async fn too_little_room_is_said_at_mail() {
     assert_eq!(daemon.log.events("smtp.refused")[0]["code"], 452);
     daemon.stop().await;
 }
+
+/// One damaged mail is told at its own place; the list goes on without its text.
+#[tokio::test]
+async fn a_damaged_mail_hides_no_other_request() {
+    let daemon = Daemon::start().await;
+    let large = format!("{}{}", message(BOB, IT, "large"), "a line of a large mail\r\n".repeat(30_000));
+    daemon.raw_mail(BOB, IT, &large).await;
+    daemon.mail(BOB, IT, "small").await;
+    let mut folders = vec![daemon.folder.path().join("data")];
+    let mut damaged = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "eml") {
+                std::fs::write(&path, large.replace("line of a large", "LINE of a large")).unwrap();
+                damaged += 1;
+            }
+        }
+    }
+    assert_eq!(damaged, 1);
+    let list = items(&daemon, "/api/v1/requests?order=oldest").await;
+    assert_eq!(list.len(), 2);
+    assert_eq!((&list[0]["subject"], &list[0]["body"]), (&json!("large"), &Value::Null));
+    assert!(list[1]["body"].as_str().unwrap().contains("small"));
+    assert_eq!(daemon.api("GET", "/api/v1/requests/IT-1", None).await.0, 503);
+    assert_eq!(daemon.api("GET", "/api/v1/requests/IT-2", None).await.0, 200);
+}
