@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     binary::Served,
-    daemon::{Daemon, SITE, Smtp, message},
+    daemon::{Daemon, SITE, Smtp, eventually, message},
 };
 
 const IT: &[&str] = &["it@help.example.com"];
@@ -450,5 +450,28 @@ async fn smuggled_mails_are_never_decided() {
         assert!(smtp.reply().await.starts_with("250 2.0.0"), "{sequence:?}: in step");
     }
     assert_eq!(reasons(&daemon).len(), 0);
+    daemon.stop().await;
+}
+
+/// L01, L05: a mail loop ends here, for the postmaster too, and every end is told.
+#[tokio::test]
+async fn a_loop_through_the_postmaster_ends() {
+    let site = SITE.replace("[http]\n", "postmaster = \"ops@elsewhere.example\"\n[http]\n");
+    let daemon = Daemon::with(&site).await;
+    let rcpts = ["postmaster@help.example.com", IT[0]];
+    let hops = |n: usize| "Received: from a by b; Thu, 1 Jan 2026 00:00:00 +0000\r\n".repeat(n);
+    for (n, fields) in
+        [(100, hops(100)), (101, hops(101)), (1, "X-Vestibule-Mail: verification\r\n".to_owned())]
+    {
+        let raw = fields + &message("bob@partner.example", &rcpts, &format!("{n} hops"));
+        assert!(daemon.raw_mail("", &rcpts, &raw).await.starts_with("250"), "{n}");
+    }
+    assert_eq!(reasons(&daemon), ["automatic-message", "mail-loop", "mail-loop"]);
+    assert_eq!(daemon.log.events("mail.forwarded").len(), 1);
+    let ended = daemon.log.events("outbound.failed");
+    assert_eq!(ended.len(), 2);
+    assert!(ended.iter().all(|event| event["error"].as_str().unwrap().starts_with("a mail loop")));
+    eventually("the one goes out", || daemon.outbound().len() == 1).await;
+    assert!(daemon.outbound()[0].contains("Subject: 100 hops\r\n"));
     daemon.stop().await;
 }
