@@ -475,3 +475,73 @@ async fn a_loop_through_the_postmaster_ends() {
     assert!(daemon.outbound()[0].contains("Subject: 100 hops\r\n"));
     daemon.stop().await;
 }
+
+/// S03 to S11 and S15 to the end: who decides the outcome is the one address that every reader sees.
+#[tokio::test]
+async fn the_author_is_read_in_one_way_only() {
+    let daemon = Daemon::start().await;
+    let (unusable, stranger) = ("no-usable-sender", "domain-not-allowed");
+    for (n, (fields, reason)) in [
+        ("From: z@evil.example\r\nFrom: bob@partner.example", unusable),
+        ("From: bob@partner.example\r\nFrom: z@evil.example", unusable),
+        ("From: bob@partner.example, z@evil.example", unusable),
+        ("From: g: bob@partner.example;", unusable),
+        ("From: \"bob@partner.example\" <z@evil.example>", stranger),
+        ("From: z@evil.example\r\n\t<bob@partner.example>", unusable),
+        ("From: <bob@partner.example> <z@evil.example>", unusable),
+        ("From: <z@evil.example> <bob@partner.example>", unusable),
+        ("From: =?utf-8?q?bob=40partner.example?=", unusable),
+        ("From: <=?utf-8?q?bob=40partner.example?=>", unusable),
+        ("From: \"bob@partner.example\"@evil.example", stranger),
+        ("From: z@evil.example@partner.example", unusable),
+        ("From: bob@partner.example(@evil.example)", unusable),
+        ("From: bob (a (b\\) <z@evil.example>) c) <bob@partner.example>", unusable),
+        ("From: <@partner.example:z@evil.example>", unusable),
+        ("From: <@partner.example,@x.example:z@evil.example>", unusable),
+        ("From : bob@partner.example", unusable),
+        ("Fr om: bob@partner.example", unusable),
+        (":From: bob@partner.example\r\nFrom: z@evil.example", unusable),
+        ("From: z@evil.example\r\nReply-To: bob@partner.example\r\nSender: bob@partner.example", stranger),
+        ("From: bob@partner.example\r\n\t<bob@partner.example>", "new-portal-only-customer"),
+        ("From: \"B (ob) \\\" <\" (a (b) \\) c) <Bob@Partner.example>", "known-customer"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let raw = format!("{fields}\r\nSubject: x\r\n\r\n{n}\r\n");
+        assert!(daemon.raw_mail("bob@partner.example", IT, &raw).await.starts_with("250"), "{fields}");
+        assert_eq!(reasons(&daemon).last().map(String::as_str), Some(reason), "{fields}");
+    }
+    daemon.stop().await;
+}
+
+/// Every test that THREATS.md names is there, and every id that must be proven has its row.
+#[test]
+fn this_table_is_true() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("tests/THREATS.md")).unwrap();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let mut named = 0;
+    for test in rows.iter().flat_map(|row| row[2].split('`').skip(1).step_by(2)) {
+        let (place, name) = test.rsplit_once("::").unwrap_or_else(|| panic!("{test} is no path of a test"));
+        let file = if place.starts_with("src/") {
+            place.to_owned()
+        } else {
+            format!("tests/it/{}.rs", place.replace("::", "/"))
+        };
+        let source =
+            std::fs::read_to_string(root.join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(source.contains(&format!("fn {name}(")), "no test {name} in {file}");
+        named += 1;
+    }
+    assert!(named > 60, "{named}");
+    let demanded = "S03 S04 S05 S06 S07 S08 S09 S10 S11 S12 S13 S14 S15 B01 B02 B03 K01 K02 K03 K04 K05 M01 M02 M03 M06 M07 \
+                    D01 D02 D03 D04 D05 D06 H01 H02 A01 A04 A05 G01";
+    for id in demanded.split(' ') {
+        assert_eq!(rows.iter().filter(|row| row[0] == id).count(), 1, "{id}");
+    }
+}
