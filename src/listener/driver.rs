@@ -246,7 +246,7 @@ where
             peer: self.peer,
             code: refusal.reply.code(),
             reason: refusal.reply.name(),
-            detail: if whole { &refusal.detail } else { &*words },
+            detail: if whole { &refusal.detail } else { &words },
         }
         .emit(&self.shared.parts.ops);
     }

@@ -21,9 +21,10 @@ impl Ops {
         let mut out = String::with_capacity(text.len());
         for piece in text.split_inclusive(is_between) {
             let word = piece.trim_end_matches(is_between);
-            match word.contains('@') {
-                true => out.push_str(&self.shown(word)),
-                false => out.push_str(word),
+            if word.contains('@') {
+                out.push_str(&self.shown(word));
+            } else {
+                out.push_str(word);
             }
             out.push_str(&piece[word.len()..]);
         }
