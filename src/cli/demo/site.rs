@@ -150,6 +150,8 @@ mod tests {
         fs::create_dir(dir.join("data")).unwrap();
         fs::write(dir.join("notes.txt"), "kept").unwrap();
         assert!(matches!(Site::new(&dir), Err(Failure::Failed(text)) if text.contains("running")));
+        let mode = fs::metadata(dir.join(CONFIG)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it holds the token");
         let token = first.token.clone();
         drop(first);
         let second = Site::new(&dir).unwrap();
