@@ -17,7 +17,10 @@ use plan::{Incoming, Intention, Intentions};
 use crate::{
     config::{Config, OnDrop},
     mail::{self, Message, ScanError},
-    ops::{self, AccountCreated, ConfigWarning, Event, MailDecided, MailForwarded, Ops, StoreFailed},
+    ops::{
+        self, AccountCreated, ConfigWarning, Event, ForwardEnded, MailDecided, MailForwarded, Ops,
+        StoreFailed,
+    },
     smtp::{Delivery, Envelope},
     store::{CommitError, Committed, Plan, SenderView, Store, StoreError},
     types::TokenSeal,
@@ -155,6 +158,11 @@ impl Intake {
             }
             .emit(&self.ops);
         }
+        if let (true, Some(address)) = (intentions.looping, incoming.postmaster()) {
+            let mail_id = envelope.mail_id.to_string();
+            let result = Err("a mail loop: our own mail, or more than 100 Received fields");
+            ForwardEnded { address, mail_id, result }.emit(&self.ops);
+        }
         if let Some(account) = &intentions.new_account {
             let kind = account.kind.as_str();
             AccountCreated { address: &account.address, kind, by: "mail" }.emit(&self.ops);
@@ -197,6 +205,7 @@ async fn read(raw: Bytes) -> Result<Message, ScanError> {
 fn delivery(incoming: &Incoming<'_>, intentions: &Intentions) -> Delivery {
     let may_reject = incoming.config.smtp.on_drop == OnDrop::Reject
         && !intentions.forwarded
+        && !intentions.decisions.is_empty()
         && !incoming.envelope.reverse_path.is_empty()
         && incoming.standing == crate::types::Standing::Proven
         && intentions.decisions.iter().all(Intention::may_be_told);

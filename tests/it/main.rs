@@ -21,4 +21,5 @@ mod replay; // all fixtures through async-smtp into the built binary
 mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod store; // conformance of the store's engines
 mod support; // what several of them need
+mod threats; // tests/THREATS.md: attacks on the whole daemon
 mod verification; // hold, mail, page, redeem, release
