@@ -1,4 +1,15 @@
-//! Who vouches for the sender. Pure; the modes `relay` and `verify` are not built yet and are refused by the configuration.
+//! Who vouches for the sender. Pure. `off` believes everybody, `relay` the Authentication-Results of the relays that the
+//! site names; the mode `verify` is not built yet and is refused by the configuration.
+
+mod judge;
+mod relay;
+mod results;
+#[cfg(test)]
+mod tests;
+
+pub use judge::judge;
+pub use relay::{RelayTrust, ResultsFormat};
+pub use results::{Entry, Results};
 
 use crate::types::Standing;
 
@@ -7,12 +18,24 @@ use crate::types::Standing;
 pub enum AuthenticationMode {
     /// Every sender counts as proven: for closed networks and tests.
     Off,
+    /// What the site's own relays say counts.
+    Relay,
 }
 
-/// How far the From address of a mail is proven under the given mode.
-pub fn standing(mode: AuthenticationMode) -> Standing {
-    match mode {
-        // access-rules, *Sender standing*: with mode = "off" every sender counts as proven.
-        AuthenticationMode::Off => Standing::Proven,
+/// How far the From address of a mail is proven, and by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// What it comes to.
+    pub standing: Standing,
+    /// Whether a verification mail may go out for it: not where DMARC failed (access-rules: *Sender standing*).
+    pub may_mail: bool,
+    /// Each result that counted, and what did not, in lines for the trail; printable ASCII.
+    pub findings: Vec<String>,
+}
+
+impl Evidence {
+    /// access-rules, *Sender standing*: with mode = "off" every sender counts as proven.
+    pub fn believed() -> Self {
+        Self { standing: Standing::Proven, may_mail: true, findings: Vec::new() }
     }
 }

@@ -9,7 +9,10 @@ use sha2::{Digest, Sha256};
 use super::model::{
     BareNewlines, Config, LogAddresses, LogFormat, OnDrop, Project, Relay, RelaySecurity, SmtpRelay,
 };
-use crate::{access::DomainList, authn::AuthenticationMode};
+use crate::{
+    access::DomainList,
+    authn::{AuthenticationMode, ResultsFormat},
+};
 
 /// Stands for a secret.
 const SECRET: &str = "***";
@@ -26,7 +29,7 @@ impl Config {
             "store": store(self),
             "mail": {"relay": relay(&self.mail.relay), "from": from(self)},
             "verification": verification(self),
-            "authentication": {"mode": match self.authentication.mode { AuthenticationMode::Off => "off" }},
+            "authentication": authentication(self),
             "access": access(self),
             "projects": self.projects.iter().map(project).collect::<Vec<_>>(),
             "log": log(self),
@@ -78,6 +81,24 @@ fn smtp(config: &Config) -> Value {
             "per_peer_per_minute": smtp.per_peer_per_minute.map_or(0, Into::into),
             "per_envelope_sender_per_hour": smtp.per_envelope_sender_per_hour.map_or(0, Into::into),
         },
+    })
+}
+
+fn authentication(config: &Config) -> Value {
+    let (mode, relay) = (config.authentication.mode, &config.authentication.relay);
+    if mode == AuthenticationMode::Off {
+        return json!({"mode": "off"});
+    }
+    json!({
+        "mode": "relay",
+        "results_from": texts(&relay.results_from),
+        "authserv_ids": relay.authserv_ids,
+        "results_format": match relay.format {
+            ResultsFormat::Rfc8601 => "rfc8601",
+            ResultsFormat::ExchangeOnline => "exchange-online",
+        },
+        "results_below_received": relay.below_received,
+        "internal_relays": texts(&relay.internal_relays),
     })
 }
 

@@ -299,7 +299,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Required("\"off\""),
                 &[
                     "\"off\": every sender counts as proven, for closed networks and tests. \"relay\": by the relay's",
-                    "Authentication-Results (not yet built). \"verify\": by our own DKIM, SPF and DMARC checks (not yet built).",
+                    "Authentication-Results. \"verify\": by our own DKIM, SPF and DMARC checks (not yet built).",
                 ],
             ),
             key(
@@ -322,6 +322,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 ],
             ),
             key(
+                "results_below_received",
+                Default("false"),
+                &[
+                    "mode = \"relay\": true where the relay writes its field below its own Received field, and removes those that",
+                    "come in with its name (RFC 8601 §5). It must: a sender can write there too.",
+                ],
+            ),
+            key(
                 "internal_relays",
                 Default("[]"),
                 &[
@@ -332,9 +340,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "trusted_arc_sealers",
                 Default("[]"),
-                &[
-                    "Domains of forwarders: an ARC pass that they sealed counts. No effect with mode = \"off\".",
-                ],
+                &["Domains of forwarders: an ARC pass that they sealed counts (not yet built)."],
             ),
             key(
                 "resolver",

@@ -5,7 +5,7 @@ use std::{fs, io, path::Path, sync::Arc};
 use toml::{Spanned, de::DeTable};
 
 use super::{
-    checks, effective,
+    authentication, checks, effective,
     errors::{ConfigErrors, Mistake},
     inboxes,
     model::Config,
@@ -81,7 +81,7 @@ fn read<'d>(
     let store = sections::store(r, folder);
     let mail = sections::mail(r, folder);
     let verification = sections::verification(r);
-    let authentication = sections::authentication(r);
+    let authentication = authentication::authentication(r);
     let access = sections::access(r, verification.as_ref().map(|(_, max_held)| *max_held));
     let projects = sections::projects(r);
     let log = sections::log(r);

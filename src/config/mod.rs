@@ -1,6 +1,7 @@
 //! The configuration file: one table of all keys (`keys`), readers that collect every mistake (`reader`, `values`, `words`, `names`, `urls`), and
 //! what it means (`Config`). Pure but for [`load`], which reads the file.
 
+mod authentication;
 mod checks;
 mod effective;
 mod errors;

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::{
     access::{ProjectAccess, SiteAccess},
-    authn::AuthenticationMode,
+    authn::{AuthenticationMode, RelayTrust},
     smtp::RouteTable,
     types::{Domain, EmailAddress, ProjectKey},
 };
@@ -237,6 +237,8 @@ impl VerificationConfig {
 pub struct AuthenticationConfig {
     /// How senders are judged.
     pub mode: AuthenticationMode,
+    /// Whom mode = "relay" believes.
+    pub relay: RelayTrust,
 }
 
 /// One service project.

@@ -5,10 +5,7 @@ use std::{io, num::NonZeroU32, path::Path};
 
 use super::{
     keys::{PROJECTS, section},
-    model::{
-        AdminToken, AuthenticationConfig, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig,
-        VerificationConfig,
-    },
+    model::{AdminToken, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig, VerificationConfig},
     names::{self, Inbox, NeverMail},
     reader::{Placed, Reader, Scope},
     urls,
@@ -17,7 +14,6 @@ use super::{
 };
 use crate::{
     access::{DomainEntry, DomainList, External, Internal, Portal, ProjectAccess, SiteAccess},
-    authn::AuthenticationMode,
     types::{Domain, ProjectKey},
 };
 
@@ -33,7 +29,7 @@ const MAX_SIZE: u64 = 1 << 50;
 /// Reads the file that a key names, relative to the configuration file.
 pub(super) type ReadFile<'r> = dyn Fn(&Path) -> io::Result<String> + 'r;
 
-fn scope<'d>(r: &Reader<'d>, name: &str) -> Option<Scope<'d>> {
+pub(super) fn scope<'d>(r: &Reader<'d>, name: &str) -> Option<Scope<'d>> {
     section(name).map(|section| r.scope(section))
 }
 
@@ -50,7 +46,7 @@ fn later<T>(
     }
 }
 
-fn not_yet(r: &mut Reader<'_>, scope: &Scope<'_>, name: &str) {
+pub(super) fn not_yet(r: &mut Reader<'_>, scope: &Scope<'_>, name: &str) {
     let fix = format!("remove the key `{name}` for now");
     r.mistake(scope, name, Wrong::new("this is not yet built", fix));
 }
@@ -110,7 +106,7 @@ pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
     Some((smtp, detail_separator?))
 }
 
-fn plain<T>(entries: Vec<Placed<T>>) -> Vec<T> {
+pub(super) fn plain<T>(entries: Vec<Placed<T>>) -> Vec<T> {
     entries.into_iter().map(|entry| entry.value).collect()
 }
 
@@ -217,35 +213,6 @@ fn split_never_mail(entries: Vec<NeverMail>) -> (Vec<crate::types::EmailAddress>
         }
     }
     (addresses, domains.into_iter().collect())
-}
-
-pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig> {
-    let at = scope(r, "authentication")?;
-    let mode = r.value(&at, "mode", words::authentication_mode);
-    let results_from = r.list(&at, "results_from", names::network);
-    let authserv_ids = r.list(&at, "authserv_ids", values::line);
-    let results_format = r.value(&at, "results_format", words::results_format);
-    let internal_relays = r.list(&at, "internal_relays", names::network);
-    let sealers = r.list(&at, "trusted_arc_sealers", names::domain);
-    let resolver = r.optional(&at, "resolver", names::socket(53));
-    let set = [
-        ("results_from", results_from.is_some_and(|list| !list.is_empty())),
-        ("authserv_ids", authserv_ids.is_some_and(|list| !list.is_empty())),
-        ("results_format", results_format == Some(true)),
-        ("internal_relays", internal_relays.is_some_and(|list| !list.is_empty())),
-        ("trusted_arc_sealers", sealers.is_some_and(|list| !list.is_empty())),
-        ("resolver", resolver.is_some()),
-    ];
-    let mode = mode?;
-    match mode {
-        AuthenticationMode::Off => {
-            for (name, _) in set.into_iter().filter(|(_, set)| *set) {
-                let path = at.path(name);
-                r.warnings.push(format!("{path} has no effect with authentication.mode = \"off\""));
-            }
-        }
-    }
-    Some(AuthenticationConfig { mode })
 }
 
 /// `[access]`; `max_held` is `verification.max_held_per_address`.

@@ -1,12 +1,12 @@
 //! What is valid but probably not meant (access-rules: *Addresses and domains*). Each text begins with the key.
 
 use super::{
+    authentication,
     model::{Config, Relay, RelaySecurity},
     values::in_units,
 };
 use crate::{
     access::{AccountCreation, DomainEntry, DomainList, ProjectAccess},
-    authn::AuthenticationMode,
     types::Domain,
 };
 
@@ -99,7 +99,7 @@ const PUBLIC_DOMAINS: &[&str] = &[
 /// All warnings about a valid configuration.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut out = Vec::new();
-    authentication(config, &mut out);
+    authentication::warnings(config, &mut out);
     smtp(config, &mut out);
     sizes(config, &mut out);
     http(config, &mut out);
@@ -108,16 +108,6 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     lists(config, &mut out);
     projects(config, &mut out);
     out
-}
-
-fn authentication(config: &Config, out: &mut Vec<String>) {
-    match config.authentication.mode {
-        AuthenticationMode::Off => out.push(
-            "authentication.mode = \"off\": every sender counts as proven, so whoever can reach smtp.listen can write in \
-             anybody's name; for closed networks and tests"
-                .to_owned(),
-        ),
-    }
 }
 
 fn smtp(config: &Config, out: &mut Vec<String>) {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     access::{AccountCreation, ProjectAccess},
-    authn::AuthenticationMode,
+    authn::{AuthenticationMode, ResultsFormat},
 };
 
 /// One of the words.
@@ -65,18 +65,17 @@ pub(super) fn log_addresses(value: &DeValue<'_>) -> Read<LogAddresses> {
     word(value, &words)
 }
 
-/// `results_format`: whether it is other than the default.
-pub(super) fn results_format(value: &DeValue<'_>) -> Read<bool> {
-    word(value, &[("rfc8601", false), ("exchange-online", true)])
+pub(super) fn results_format(value: &DeValue<'_>) -> Read<ResultsFormat> {
+    let words = [("rfc8601", ResultsFormat::Rfc8601), ("exchange-online", ResultsFormat::ExchangeOnline)];
+    word(value, &words)
 }
 
 pub(super) fn authentication_mode(value: &DeValue<'_>) -> Read<AuthenticationMode> {
-    let off = Some(AuthenticationMode::Off);
-    word(value, &[("off", off), ("relay", None), ("verify", None)])?.ok_or_else(|| {
-        let mode = value.as_str().unwrap_or_default();
+    let (off, relay) = (Some(AuthenticationMode::Off), Some(AuthenticationMode::Relay));
+    word(value, &[("off", off), ("relay", relay), ("verify", None)])?.ok_or_else(|| {
         Wrong::new(
-            format!("mode = \"{mode}\" is not yet built"),
-            "write mode = \"off\", and let only relays connect (smtp.allow_from) that check the From address themselves",
+            "mode = \"verify\" is not yet built",
+            "write mode = \"relay\" where a relay of yours checks DMARC and says so in Authentication-Results",
         )
     })
 }

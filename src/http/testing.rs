@@ -21,7 +21,7 @@ use tokio::{
 use super::{State, serve};
 use crate::{
     access::{DomainEntry, Internal, ProjectAccess, SiteAccess},
-    authn::AuthenticationMode,
+    authn::{AuthenticationMode, RelayTrust},
     config::*,
     ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
     smtp::RouteTable,
@@ -228,7 +228,7 @@ fn config() -> Config {
             never_mail_domains: crate::access::DomainList::default(),
             contact: Some("Service desk, 4711".into()),
         },
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off },
+        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
         access: Arc::new(SiteAccess {
             internal: Internal { use_approved_domains: true, approved_domains: approved },
             max_held_per_address: 50,

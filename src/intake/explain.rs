@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::plan::{self, Incoming};
@@ -116,7 +117,7 @@ fn run(incoming: &Incoming<'_>, view: SenderView) -> Vec<Explained> {
 }
 
 /// The envelope that the mail would come in: the recipients named, else those of To and Cc that are ours; the
-/// reverse-path of its Return-Path field, else its author's address.
+/// reverse-path of its Return-Path field, else its author's address; from the first peer that mode = "relay" believes.
 fn envelope(
     config: &Config,
     rcpts: &[String],
@@ -129,13 +130,20 @@ fn envelope(
     Ok(Envelope {
         mail_id: MailId::new(uuid::Uuid::nil()),
         session: SessionId::new(uuid::Uuid::nil()),
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        peer: peer(config),
         helo: "explain".to_owned(),
         protocol: Protocol::Esmtp,
         reverse_path: content.return_path.unwrap_or(author),
         recipients: recipients(config, rcpts, &content.participants)?,
         received_at: now,
     })
+}
+
+/// The mail is taken to come from the first relay that is believed, as its own fields can't tell.
+fn peer(config: &Config) -> IpAddr {
+    let relay = &config.authentication.relay;
+    let mut networks = relay.results_from.iter().chain(&relay.internal_relays);
+    networks.next().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), IpNet::addr)
 }
 
 fn recipients(

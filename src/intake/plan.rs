@@ -7,7 +7,7 @@ use crate::{
     access::{
         AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, SenderFacts, Stage, decide,
     },
-    authn,
+    authn::{self, AuthenticationMode, Evidence},
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},
     smtp::{Envelope, Route},
@@ -28,6 +28,10 @@ pub(super) struct Incoming<'a> {
     /// The From address, or why there is none that can be used.
     pub(super) sender: Result<EmailAddress, UnusableSender>,
     pub(super) standing: Standing,
+    /// Whether a verification mail may go out for it.
+    may_mail: bool,
+    /// What the standing rests on, for the trail.
+    findings: Vec<String>,
     /// The projects that it is addressed to, each once, in the order of RCPT.
     projects: Vec<&'a Project>,
     /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
@@ -92,8 +96,9 @@ impl<'a> Incoming<'a> {
             let known = projects.iter().any(|project| project.key == *key);
             projects.extend(project.filter(|_| !known));
         }
-        let standing = authn::standing(config.authentication.mode);
-        Self { envelope, raw, message, config, sender, standing, projects, misdirected }
+        let Evidence { standing, may_mail, findings } =
+            evidence(envelope, message, config, sender.as_ref().ok());
+        Self { envelope, raw, message, config, sender, standing, may_mail, findings, projects, misdirected }
     }
 
     /// The keys against copies, one for each project; none without a sender, and none where `store.duplicate_window` is off.
@@ -159,6 +164,24 @@ impl<'a> Incoming<'a> {
             message_id: message.message_id.clone(),
             size: self.raw.len() as u64,
             received_at: self.envelope.received_at,
+        }
+    }
+}
+
+/// How far the sender is proven, under the settings.
+fn evidence(
+    envelope: &Envelope,
+    message: &Message,
+    config: &Config,
+    sender: Option<&EmailAddress>,
+) -> Evidence {
+    let settings = &config.authentication;
+    match settings.mode {
+        AuthenticationMode::Off => Evidence::believed(),
+        AuthenticationMode::Relay => {
+            let approved = &config.access.internal.approved_domains;
+            let from = sender.map(|address| (address, approved.contains(address.domain())));
+            authn::judge(&settings.relay, envelope.peer, &message.trace, from)
         }
     }
 }
@@ -232,7 +255,7 @@ impl Fold<'_, '_> {
         };
         let settings = AccessSettings { site: &incoming.config.access, project: project.access };
         let mut verdict = decide(&facts, &settings);
-        verdict.trail.splice(0..0, notes(incoming.message, place));
+        verdict.trail.splice(0..0, notes(incoming, place));
         let disposition = self.carry_out(verdict.reason, &project.key);
         let drops = verdict.reason.outcome() == Outcome::Drop;
         self.effects.push(Effect::Record(Entry {
@@ -283,7 +306,12 @@ impl Fold<'_, '_> {
             received_at: self.incoming.envelope.received_at,
             message_id: self.incoming.message.message_id.as_deref(),
         };
-        self.effects.extend(self.planning.verification_for_hold(address, &self.view, &answered));
+        let more = if self.incoming.may_mail {
+            self.planning.verification_for_hold(address, &self.view, &answered)
+        } else {
+            self.planning.verification_without_mail(address, &self.view)
+        };
+        self.effects.extend(more);
     }
 
     /// Mail for the postmaster goes on unchanged, whoever sent it.
@@ -303,13 +331,19 @@ impl Fold<'_, '_> {
     }
 }
 
-/// What was noticed about the From field but decides nothing, ahead of the checks; for the first project only, as it is
+/// What the standing rests on, and what was noticed about the From field but decides nothing, ahead of the checks; for the first project only, as it is
 /// the same for all.
-fn notes(message: &Message, place: usize) -> Vec<Check> {
-    let mut notes = Vec::new();
+fn notes(incoming: &Incoming<'_>, place: usize) -> Vec<Check> {
     if place > 0 {
-        return notes;
+        return Vec::new();
     }
+    let message = incoming.message;
+    let found = incoming.findings.iter().map(|finding| Check {
+        check: "authentication".into(),
+        input: finding.clone().into(),
+        result: "noted".into(),
+    });
+    let mut notes: Vec<Check> = found.collect();
     if let Some(differential) = &message.differential {
         notes.push(Check {
             check: "from-differential".into(),

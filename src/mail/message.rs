@@ -8,6 +8,7 @@ use super::{
     nature::Signs,
     parse::{self, Parsed},
     sender,
+    trace::{TraceField, trace},
 };
 use crate::types::EmailAddress;
 
@@ -40,6 +41,8 @@ pub struct Message {
     pub references: Vec<String>,
     /// SHA-256 over the bytes after the header block: what copies of a mail share even when their trace fields differ.
     pub body_digest: [u8; 32],
+    /// Received and Authentication-Results fields, from the top.
+    pub trace: Vec<TraceField>,
     signs: Signs,
 }
 
@@ -62,6 +65,7 @@ pub fn read(raw: &[u8]) -> Message {
         in_reply_to: ids(&block, "in-reply-to"),
         references: ids(&block, "references"),
         body_digest: Sha256::digest(block.body).into(),
+        trace: trace(&block),
         signs: Signs::of(&block, media_type),
         author,
     }

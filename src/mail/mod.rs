@@ -14,6 +14,7 @@ mod scan;
 mod sender;
 mod structure;
 mod text;
+mod trace;
 
 pub use content::{AttachmentInfo, Content, attachment, content};
 pub use facts::{AutomaticSign, Nature, UnusableSender};
@@ -25,3 +26,4 @@ pub use scan::{
     MAX_STRUCTURED_FIELD, ScanError, prescan,
 };
 pub use sender::Author;
+pub use trace::TraceField;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     access::{DomainList, ProjectAccess, SiteAccess},
-    authn::AuthenticationMode,
+    authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
         MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
@@ -63,7 +63,7 @@ pub(super) fn config(relay: Relay) -> Config {
             },
         },
         verification: verification(),
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off },
+        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
         access: Arc::new(SiteAccess::default()),
         projects: vec![Project {
             key,

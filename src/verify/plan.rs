@@ -91,6 +91,18 @@ impl Planning<'_> {
         }
     }
 
+    /// The same where no mail may go out: DMARC failed under quarantine (access-rules: *Sender standing*). A verification
+    /// that is pending already stays as it is; an administrator releases.
+    pub fn verification_without_mail(&self, address: &EmailAddress, view: &SenderView) -> Vec<Effect> {
+        match view.pending {
+            Some(_) => Vec::new(),
+            None => vec![Effect::OpenVerification {
+                id: VerificationId::new((self.new_id)()),
+                address: address.clone(),
+            }],
+        }
+    }
+
     fn new_verification(
         &self,
         address: &EmailAddress,

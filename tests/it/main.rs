@@ -19,6 +19,7 @@ mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod replay; // all fixtures through async-smtp into the built binary
 mod rules; // access-rules.md, sentence by sentence, on a whole daemon
+mod senders; // whom the relay vouches for, on a whole daemon
 mod store; // conformance of the store's engines
 mod support; // what several of them need
 mod threats; // tests/THREATS.md: attacks on the whole daemon

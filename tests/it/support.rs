@@ -4,7 +4,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Dura
 
 use vestibule::{
     access::{ProjectAccess, SiteAccess},
-    authn::AuthenticationMode,
+    authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
         MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
@@ -45,7 +45,7 @@ pub(crate) fn config() -> Config {
             },
         },
         verification: verification(),
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off },
+        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
         access: Arc::new(SiteAccess { max_held_per_address: 50, ..SiteAccess::default() }),
         projects: INBOXES.iter().map(|(key, address)| project(key, address)).collect(),
         routes: Arc::new(routes()),

@@ -1,0 +1,213 @@
+//! From the results that count to a standing (access-rules: *Sender standing*). The worst of several results wins.
+
+use std::net::IpAddr;
+
+use super::{Entry, Evidence, RelayTrust, relay::Believed};
+use crate::{
+    mail::TraceField,
+    types::{Domain, EmailAddress, Standing},
+};
+
+/// Most lines for the trail.
+const MAX_FINDINGS: usize = 16;
+/// Longest line for the trail, in characters.
+const MAX_FINDING: usize = 160;
+
+/// What the DMARC results come to, from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Dmarc {
+    Pass,
+    /// The From domain has no DMARC record, or nobody asked.
+    Absent,
+    /// Anything that is neither: errors, policy none, another From domain, a field that can't be read.
+    Undecided,
+    /// Failed under quarantine: no mail goes out.
+    Quarantine,
+    /// Failed under reject, or no action was told.
+    Reject,
+}
+
+/// How far `from` is proven by what the peer's fields say. `trace` holds the mail's trace fields from the top;
+/// `approved` is whether the From domain is on the approved list, where SPF is no proof and internal relays count.
+pub fn judge(
+    trust: &RelayTrust,
+    peer: IpAddr,
+    trace: &[TraceField],
+    from: Option<(&EmailAddress, bool)>,
+) -> Evidence {
+    let mut findings = Vec::new();
+    let believed = if trust.has_results_from(peer) {
+        let believed = trust.believed(trace);
+        describe(&believed, &mut findings);
+        believed
+    } else {
+        findings.push("the peer is in no network of authentication.results_from".to_owned());
+        Believed::default()
+    };
+    let internal = trust.is_internal(peer) && from.is_some_and(|(_, approved)| approved);
+    if internal {
+        findings.push("the peer is in authentication.internal_relays".to_owned());
+    }
+    let Some((from, approved)) = from else {
+        return Evidence { standing: Standing::Unproven, may_mail: true, findings };
+    };
+    let dmarc = dmarc(&believed, from.domain());
+    let standing = match dmarc {
+        _ if internal => Standing::Proven,
+        Dmarc::Reject => Standing::Disproven,
+        Dmarc::Quarantine => Standing::Unproven,
+        Dmarc::Pass => Standing::Proven,
+        _ if !believed.malformed && submitted_by(&believed, from) => Standing::Proven,
+        Dmarc::Absent if signed(&believed, from.domain()) => Standing::Proven,
+        Dmarc::Absent if !approved && sent_from(&believed, from.domain()) => Standing::Proven,
+        Dmarc::Absent | Dmarc::Undecided => Standing::Unproven,
+    };
+    let may_mail = internal || dmarc < Dmarc::Quarantine;
+    Evidence { standing, may_mail, findings }
+}
+
+fn dmarc(believed: &Believed, from: &Domain) -> Dmarc {
+    let worst = believed.entries("dmarc").map(|entry| dmarc_of(entry, from)).max();
+    let floor = if believed.malformed { Dmarc::Undecided } else { Dmarc::Pass };
+    worst.unwrap_or(Dmarc::Absent).max(floor)
+}
+
+fn dmarc_of(entry: &Entry, from: &Domain) -> Dmarc {
+    let told = entry.first("header.from").is_some();
+    let ours = entry.all("header.from").all(|name| is_domain(name, from));
+    match entry.result.as_str() {
+        _ if !ours => Dmarc::Undecided,
+        "pass" if told && entry.clean => Dmarc::Pass,
+        "none" | "bestguesspass" => Dmarc::Absent,
+        "fail" => action(entry),
+        _ => Dmarc::Undecided,
+    }
+}
+
+/// What the domain's policy asks for: `action=` of Exchange Online, or a property of type `policy` (RFC 8601 §2.3). A
+/// comment, such as `OpenDMARC`'s `(p=none dis=none)`, is no word of it. The hardest of several counts.
+fn action(entry: &Entry) -> Dmarc {
+    const NAMES: [&str; 4] = ["action", "policy.action", "policy.dmarc", "policy.published-domain-policy"];
+    let told = NAMES.iter().flat_map(|name| entry.all(name)).map(|word| {
+        match word.to_ascii_lowercase().as_str() {
+            "none" | "temperror" | "permerror" => Dmarc::Undecided,
+            // Sampled out by pct=: the policy was not applied.
+            "quarantine" | "pct.quarantine" | "pct.reject" => Dmarc::Quarantine,
+            _ => Dmarc::Reject,
+        }
+    });
+    told.max().unwrap_or(Dmarc::Reject)
+}
+
+fn is_domain(text: &str, domain: &Domain) -> bool {
+    text.parse::<Domain>().is_ok_and(|read| read == *domain)
+}
+
+/// `auth=pass`: the relay knows the sender by a login (RFC 8601 §2.7.4). Where the login is an address it is the one that
+/// counts; the envelope sender beside it is the client's own word then.
+fn submitted_by(believed: &Believed, from: &EmailAddress) -> bool {
+    let is_from =
+        |text: &str| text.trim_matches(['<', '>']).parse::<EmailAddress>().is_ok_and(|a| a == *from);
+    let proves = |entry: &Entry| {
+        let login = entry.first("smtp.auth").filter(|login| login.contains('@'));
+        entry.clean
+            && entry.result == "pass"
+            && login.or_else(|| entry.first("smtp.mailfrom")).is_some_and(is_from)
+    };
+    let mut entries = believed.entries("auth").peekable();
+    entries.peek().is_some() && entries.all(proves)
+}
+
+/// An aligned signature that verified, and no other result for the same signer and selector.
+fn signed(believed: &Believed, from: &Domain) -> bool {
+    let same = |a: &Entry, b: &Entry| {
+        let (ours, theirs) = (a.first("header.s"), b.first("header.s"));
+        signer(a).is_some()
+            && signer(a) == signer(b)
+            && (ours.is_none() || theirs.is_none() || ours == theirs)
+    };
+    let proves = |entry: &Entry| {
+        entry.clean
+            && entry.result == "pass"
+            && signer(entry).is_some()
+            && signers(entry).all(|name| aligned(name, from))
+            && believed.entries("dkim").all(|other| other.result == "pass" || !same(entry, other))
+    };
+    believed.entries("dkim").any(proves)
+}
+
+/// `header.d`, and what follows the @ of `header.i`, which is d or below it (RFC 6376 §3.5).
+fn signers(entry: &Entry) -> impl Iterator<Item = &str> {
+    entry.all("header.d").chain(entry.all("header.i").filter_map(|name| Some(name.rsplit_once('@')?.1)))
+}
+
+fn signer(entry: &Entry) -> Option<String> {
+    signers(entry).next().map(str::to_ascii_lowercase)
+}
+
+/// SPF passed for an aligned envelope sender, and nothing says otherwise.
+fn sent_from(believed: &Believed, from: &Domain) -> bool {
+    let by_helo =
+        |entry: &Entry| entry.first("smtp.mailfrom").is_none() && entry.first("smtp.helo").is_some();
+    let proves = |entry: &Entry| {
+        let mut senders = entry.all("smtp.mailfrom").peekable();
+        entry.clean
+            && entry.result == "pass"
+            && senders.peek().is_some()
+            && senders.all(|name| {
+                let name = name.trim_matches(['<', '>']);
+                aligned(name.rsplit_once('@').map_or(name, |(_, domain)| domain), from)
+            })
+    };
+    let mut entries = believed.entries("spf").filter(|entry| !by_helo(entry)).peekable();
+    entries.peek().is_some() && entries.all(proves)
+}
+
+/// Relaxed alignment (RFC 7489 §3.1) without a list of public suffixes: the same domain, or one below the other, and the
+/// upper one no top-level domain.
+fn aligned(text: &str, from: &Domain) -> bool {
+    let Ok(domain) = text.parse::<Domain>() else { return false };
+    let (a, b) = (domain.as_str(), from.as_str());
+    let below = |lower: &str, upper: &str| {
+        upper.contains('.') && lower.strip_suffix(upper).is_some_and(|rest| rest.ends_with('.'))
+    };
+    a == b || below(a, b) || below(b, a)
+}
+
+/// The lines for the trail: each result with its method, domain and selector.
+fn describe(believed: &Believed, findings: &mut Vec<String>) {
+    findings.extend(believed.entries("").take(MAX_FINDINGS).map(finding));
+    let more = believed.entries("").count().saturating_sub(MAX_FINDINGS);
+    if more > 0 {
+        findings.push(format!("{more} more results"));
+    }
+    if believed.malformed {
+        findings.push("Authentication-Results of the relay that can't be read: no proof".to_owned());
+    }
+    if believed.ignored > 0 {
+        findings.push(format!(
+            "{} Authentication-Results below the relay's own Received field, where a sender can write: not counted",
+            believed.ignored
+        ));
+    }
+    if believed.fields.is_empty() && believed.ignored == 0 {
+        findings.push("no Authentication-Results of the relay".to_owned());
+    }
+}
+
+fn finding(entry: &Entry) -> String {
+    const NAMES: [&str; 8] = [
+        "header.from",
+        "header.d",
+        "header.i",
+        "header.s",
+        "smtp.auth",
+        "smtp.mailfrom",
+        "action",
+        "policy.dmarc",
+    ];
+    let told = NAMES.iter().filter_map(|name| Some([" ", name, "=", entry.first(name)?].concat()));
+    let line: String =
+        [entry.method.as_str(), "=", &entry.result].into_iter().map(str::to_owned).chain(told).collect();
+    line.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).take(MAX_FINDING).collect()
+}

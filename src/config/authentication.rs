@@ -1,0 +1,176 @@
+//! `[authentication]`: whom to believe, and what each mode needs for it.
+
+use super::{
+    checks::at_key,
+    model::{AuthenticationConfig, Config},
+    names,
+    reader::Reader,
+    sections::{not_yet, plain, scope},
+    values::{self, Wrong},
+    words,
+};
+use crate::authn::{AuthenticationMode, RelayTrust, ResultsFormat};
+
+const TABLE: &str = "authentication";
+
+pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig> {
+    let at = scope(r, TABLE)?;
+    let mode = r.value(&at, "mode", words::authentication_mode);
+    let results_from = r.list(&at, "results_from", names::network);
+    let authserv_ids = r.list(&at, "authserv_ids", authserv_id);
+    let format = r.value(&at, "results_format", words::results_format);
+    let below_received = r.value(&at, "results_below_received", values::truth);
+    let internal_relays = r.list(&at, "internal_relays", names::network);
+    let sealers = r.list(&at, "trusted_arc_sealers", names::domain);
+    let resolver = r.optional(&at, "resolver", names::socket(53)).is_some();
+    let sealed = sealers.is_some_and(|list| !list.is_empty());
+    if sealed && mode != Some(AuthenticationMode::Off) {
+        not_yet(r, &at, "trusted_arc_sealers");
+    }
+    let relay = RelayTrust {
+        results_from: plain(results_from?),
+        authserv_ids: plain(authserv_ids?),
+        format: format?,
+        below_received: below_received?,
+        internal_relays: plain(internal_relays?),
+    };
+    let mode = mode?;
+    let idle = match mode {
+        AuthenticationMode::Off => [set_keys(&relay), vec![("trusted_arc_sealers", sealed)]].concat(),
+        AuthenticationMode::Relay => {
+            needed(r, &relay);
+            Vec::new()
+        }
+    };
+    let word = if mode == AuthenticationMode::Off { "off" } else { "relay" };
+    for (name, _) in idle.into_iter().chain([("resolver", resolver)]).filter(|(_, set)| *set) {
+        let path = at.path(name);
+        r.warnings.push(format!("{path} has no effect with authentication.mode = \"{word}\""));
+    }
+    Some(AuthenticationConfig { mode, relay })
+}
+
+/// Without white space and the signs that end an id; quotes are the field's, not the id's.
+fn authserv_id(value: &toml::de::DeValue<'_>) -> values::Read<String> {
+    let id = values::line(value)?;
+    if id.contains(|c: char| c.is_whitespace() || ";=()\"".contains(c)) {
+        let fix = "write what stands before the first semicolon of the relay's Authentication-Results, such as \"mx.example.com\"";
+        return Err(Wrong::new(format!("\"{id}\" is no authserv-id"), fix));
+    }
+    Ok(id)
+}
+
+fn set_keys(relay: &RelayTrust) -> Vec<(&'static str, bool)> {
+    vec![
+        ("results_from", !relay.results_from.is_empty()),
+        ("authserv_ids", !relay.authserv_ids.is_empty()),
+        ("results_format", relay.format != ResultsFormat::Rfc8601),
+        ("results_below_received", relay.below_received),
+        ("internal_relays", !relay.internal_relays.is_empty()),
+    ]
+}
+
+/// What mode = "relay" can't do without.
+fn needed(r: &mut Reader<'_>, relay: &RelayTrust) {
+    let mut miss = |name: &'static str, problem: &str, fix: &str| {
+        at_key(r, (TABLE, name), Some((TABLE, "mode")), Wrong::new(problem, fix));
+    };
+    if relay.results_from.is_empty() && relay.internal_relays.is_empty() {
+        miss(
+            "results_from",
+            "mode = \"relay\" believes nobody: results_from and internal_relays are both empty",
+            "name the addresses of the relays that check DMARC, such as results_from = [\"192.0.2.25\"]",
+        );
+    }
+    if relay.format == ResultsFormat::Rfc8601
+        && !relay.results_from.is_empty()
+        && relay.authserv_ids.is_empty()
+    {
+        miss(
+            "authserv_ids",
+            "no name to tell the relay's Authentication-Results from others by",
+            "write what stands before the first semicolon of that field, such as authserv_ids = [\"mx.example.com\"]",
+        );
+    }
+    if relay.format == ResultsFormat::ExchangeOnline && relay.below_received {
+        miss(
+            "results_below_received",
+            "with results_format = \"exchange-online\" the topmost field counts, wherever the Received fields stand",
+            "remove the key `results_below_received`",
+        );
+    }
+}
+
+/// What the mode trusts, for `check` and the log.
+pub(super) fn warnings(config: &Config, out: &mut Vec<String>) {
+    match config.authentication.mode {
+        AuthenticationMode::Off => out.push(
+            "authentication.mode = \"off\": every sender counts as proven, so whoever can reach smtp.listen can write in \
+             anybody's name; for closed networks and tests"
+                .to_owned(),
+        ),
+        AuthenticationMode::Relay => relay(config, out),
+    }
+}
+
+fn relay(config: &Config, out: &mut Vec<String>) {
+    let trust = &config.authentication.relay;
+    out.push(format!("authentication.mode = \"relay\": {}", believed(trust)));
+    for (name, networks) in
+        [("results_from", &trust.results_from), ("internal_relays", &trust.internal_relays)]
+    {
+        for network in networks.iter().filter(|network| network.prefix_len() == 0) {
+            out.push(format!(
+                "authentication.{name} holds {network}: every host that may connect is believed; name your relays"
+            ));
+        }
+    }
+    if trust.below_received {
+        out.push(
+            "authentication.results_below_received is on: a sender who writes the relay's id into a field of their own is \
+             believed unless the relay removes such fields (RFC 8601 §5); send one through it and look"
+                .to_owned(),
+        );
+    }
+    if trust.format == ResultsFormat::ExchangeOnline {
+        out.push(
+            "authentication.results_format = \"exchange-online\": the field has no name, so whoever else can send to the peers \
+             of results_from is believed; the addresses of Exchange Online are shared by all its customers. Put a relay \
+             between that takes nothing but what your organisation's connector sends"
+                .to_owned(),
+        );
+    }
+    let internal = &config.access.internal;
+    let own_people = internal.use_approved_domains && !internal.approved_domains.is_empty();
+    if own_people && trust.internal_relays.is_empty() {
+        out.push(
+            "authentication.internal_relays is empty: mail of an approved domain is proven only by dmarc=pass, an aligned \
+             dkim=pass, or auth=pass with the sender's address. Mail that your people submit often has none of these and is \
+             then held each time: let the submission server write auth=pass, or deliver its mail from an address of its own \
+             and name that in internal_relays"
+                .to_owned(),
+        );
+    }
+}
+
+fn believed(trust: &RelayTrust) -> String {
+    let list = |texts: Vec<String>| texts.join(", ");
+    let networks = |networks: &[ipnet::IpNet]| list(networks.iter().map(ToString::to_string).collect());
+    let mut parts = Vec::new();
+    if !trust.results_from.is_empty() {
+        let place = if trust.below_received { "above the next server's" } else { "above their own" };
+        let what = match trust.format {
+            ResultsFormat::Rfc8601 => {
+                let ids = list(trust.authserv_ids.clone());
+                format!("what they write as {ids} {place} Received field")
+            }
+            ResultsFormat::ExchangeOnline => "the topmost result that Exchange Online wrote".to_owned(),
+        };
+        parts.push(format!("of peers in {} is believed {what}", networks(&trust.results_from)));
+    }
+    if !trust.internal_relays.is_empty() {
+        let peers = networks(&trust.internal_relays);
+        parts.push(format!("peers in {peers} are believed every From of an approved domain"));
+    }
+    format!("{}; all other senders are unproven", parts.join("; "))
+}
