@@ -154,23 +154,25 @@ fn relay(config: &Config, out: &mut Vec<String>) {
 }
 
 fn believed(trust: &RelayTrust) -> String {
-    let list = |texts: Vec<String>| texts.join(", ");
-    let networks = |networks: &[ipnet::IpNet]| list(networks.iter().map(ToString::to_string).collect());
+    let networks =
+        |networks: &[ipnet::IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut parts = Vec::new();
     if !trust.results_from.is_empty() {
-        let place = if trust.below_received { "above the next server's" } else { "above their own" };
-        let what = match trust.format {
+        let peers = networks(&trust.results_from);
+        parts.push(match trust.format {
             ResultsFormat::Rfc8601 => {
-                let ids = list(trust.authserv_ids.clone());
-                format!("what they write as {ids} {place} Received field")
+                let ids = trust.authserv_ids.join(", ");
+                let place = if trust.below_received { "down to the next server's" } else { "above their own" };
+                format!("the Authentication-Results that peers in {peers} write as {ids}, {place} Received field")
             }
-            ResultsFormat::ExchangeOnline => "the topmost result that Exchange Online wrote".to_owned(),
-        };
-        parts.push(format!("of peers in {} is believed {what}", networks(&trust.results_from)));
+            ResultsFormat::ExchangeOnline => {
+                format!("the topmost Authentication-Results of Exchange Online in what comes from peers in {peers}")
+            }
+        });
     }
     if !trust.internal_relays.is_empty() {
         let peers = networks(&trust.internal_relays);
-        parts.push(format!("peers in {peers} are believed every From of an approved domain"));
+        parts.push(format!("every From of an approved domain from peers in {peers}"));
     }
-    format!("{}; all other senders are unproven", parts.join("; "))
+    format!("believed is {}; all other senders are unproven", parts.join(", and "))
 }

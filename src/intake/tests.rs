@@ -1,5 +1,5 @@
-//! What needs settings or senders that no file may ask for yet: `on_drop = "reject"`, senders that are not proven, mails
-//! that are being released.
+//! What a whole daemon shows only one by one: `on_drop = "reject"` for every reason, senders that are not proven, mails that
+//! are being released.
 
 use std::{io, net::Ipv4Addr, path::Path};
 
