@@ -99,7 +99,9 @@ fn action(entry: &Entry) -> Dmarc {
     told.max().unwrap_or(Dmarc::Reject)
 }
 
+/// Some write the whole address.
 fn is_domain(text: &str, domain: &Domain) -> bool {
+    let text = text.rsplit_once('@').map_or(text, |(_, domain)| domain);
     text.parse::<Domain>().is_ok_and(|read| read == *domain)
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use proptest::prelude::*;
+
 use super::{Evidence, RelayTrust, ResultsFormat, judge};
 use crate::{
     mail,
@@ -52,6 +54,9 @@ fn results_come_to_a_standing() {
         ("dmarc=fail header.from=evil.example; dkim=pass header.d=FROM", "unproven", "unproven"),
         ("dmarc=pass oh header.from=FROM", "unproven", "unproven"),
         ("dmarc=PASS header.from=FROM", "proven", "proven"),
+        ("dmarc=pass header.from=USER", "proven", "proven"),
+        ("dmarc=fail header.from=USER", "disproven-", "disproven-"),
+        ("dmarc=pass header.from=FROM@evil.example", "unproven", "unproven"),
         ("dmarc/1=pass header.from=FROM", "proven", "proven"),
         ("dmarc/2=pass header.from=FROM", "unproven", "unproven"),
         ("dmarc=fail policy.dmarc=quarantine header.from=FROM", "unproven-", "unproven-"),
@@ -296,4 +301,47 @@ fn the_trail_is_short_and_printable() {
         judged(&trust(), PEER, one, "boss@approved.example").findings,
         ["dkim=pass header.d=approved.example header.s=s1"]
     );
+}
+
+/// A line that a forger may write, or part of one.
+fn forged() -> impl Strategy<Value = String> {
+    let parts = [
+        "Authentication-Results: mx.desk.example; ",
+        "authentication-results:mx.desk.example;",
+        "Received: from a by mx.desk.example; x",
+        "Received: from a by b.outlook.com; x",
+        "dmarc=pass header.from=approved.example",
+        "auth=pass smtp.auth=boss@approved.example",
+        "dkim=pass header.d=approved.example",
+        "\r\n",
+        "\r\n ",
+        "\n",
+        "\r",
+        "(",
+        ")",
+        "\"",
+        ";",
+        " ",
+    ];
+    proptest::collection::vec(proptest::sample::select(parts.to_vec()), 0..12)
+        .prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    /// Whatever stands below the relay's Received field: it proves nothing, and takes nothing back.
+    #[test]
+    fn nothing_below_the_relays_received_field_changes_anything(below in forged()) {
+        let own = "Received: from a by mx.desk.example; x\r\n";
+        let boss: EmailAddress = "boss@approved.example".parse().unwrap();
+        for (above, expected) in [
+            (String::new(), "unproven"),
+            (format!("Authentication-Results: mx.desk.example; {PASS}\r\n"), "proven"),
+            (format!("Authentication-Results: mx.desk.example; {FAIL}\r\n"), "disproven-"),
+        ] {
+            let raw = format!("{above}{own}{below}\r\nFrom: {boss}\r\n\r\nx");
+            let message = mail::read(raw.as_bytes());
+            let evidence = judge(&trust(), PEER.parse().unwrap(), &message.trace, Some((&boss, true)));
+            prop_assert_eq!(word(&evidence), expected);
+        }
+    }
 }

@@ -15,7 +15,8 @@ use crate::{config::Config, intake, ops::Clock, types::Account};
 /// What would happen to each mail and why, as a trail of checks. Touches no store
 ///
 /// Accounts come from a CSV file (header `address,name,kind,role,projects`); without one every sender is unknown. Exit code
-/// 1 when a mail would be refused or can't be read.
+/// 1 when a mail would be refused or can't be read. With authentication.mode = "relay" each mail is taken to come from the
+/// first network of `results_from`: give it as the relay handed it on.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  vestibule explain --accounts staff.csv --rcpt it@help.example.com mail.eml"

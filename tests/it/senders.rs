@@ -202,6 +202,9 @@ async fn a_quarantined_sender_is_held_and_not_mailed() {
     daemon.link(1).await;
     assert_eq!(daemon.outbound().len(), 1);
     assert!(daemon.outbound()[0].contains("To: eve@partner.example"));
+    // The page would list the earlier ones too: an owner who did not send them says so there.
+    daemon.raw_mail("x@relay.example", IT, &mail("OWN", ANN, "another")).await;
+    daemon.outbound_link_to(ANN).await;
     let held = daemon.log.events("mail.decided")[0]["held"].as_str().unwrap().to_owned();
     let (status, _) = daemon.api("POST", &format!("/api/v1/held/{held}/release"), None).await;
     assert_eq!(status, 200);
