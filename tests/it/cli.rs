@@ -90,7 +90,9 @@ fn a_held_mail_is_listed_explained_and_released() {
     let table = stdout(&served.ask(&["held", "list"]));
     assert!(table.starts_with("ID ") && table.contains("my laptop"), "{table}");
     let who = stdout(&served.ask(&["who", "ada@approved.example"]));
-    assert!(who.contains("verifications") && who.contains("internal-account-unverified"), "{who}");
+    for part in ["account: none", "waiting mails", "not answered yet", "internal-account-unverified"] {
+        assert!(who.contains(part), "{part} is not in\n{who}");
+    }
 
     let released = served.ask(&["held", "release", &id]);
     assert_eq!(stdout(&released), "released IT-1 (known-customer)\n", "{}", stderr(&released));
@@ -218,7 +220,17 @@ fn the_preview_is_written_for_every_project() {
         ["verification", "preview", "--config", config.to_str().unwrap(), "--out", out.to_str().unwrap()];
     let output = vestibule(&args);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for name in ["IT-mail.eml", "HR-mail.html", "HR-mail.txt", "announcement.txt"] {
-        assert!(fs::metadata(out.join(name)).unwrap().len() > 0, "{name}");
+    for (name, says) in [
+        ("IT-mail.eml", "X-Vestibule-Mail: verification"),
+        ("HR-mail.html", "Human resources"),
+        ("HR-mail.txt", "Human resources"),
+        ("IT-page-waiting.html", "3 mails for IT support"),
+        ("HR-page-waiting.html", "3 mails for Human resources"),
+        ("HR-page-expired.html", "Send me a new link"),
+        ("announcement.txt", "no password"),
+    ] {
+        let text = fs::read_to_string(out.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(text.contains(says), "{name} lacks {says:?}");
+        assert!(stdout(&output).contains(name), "{name} is not listed");
     }
 }
