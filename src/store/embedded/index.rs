@@ -17,8 +17,8 @@ use crate::store::{
 
 /// The version of the rows. Another one in the index: it is made anew.
 pub(super) const SCHEMA: u64 = 1;
-/// How much of it sled keeps in memory, in bytes.
-const CACHE: u64 = 64 << 20;
+/// How much of it sled is to keep in memory, in bytes; it takes a multiple of that.
+const CACHE: u64 = 24 << 20;
 /// How often sled's own thread syncs; never `None`, or sled never frees what it has written over.
 const FLUSH_MS: u64 = 500;
 /// Longest time for opening.

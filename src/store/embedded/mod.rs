@@ -14,6 +14,7 @@
 //! ```
 
 mod applier;
+mod calls;
 mod files;
 mod index;
 mod open;
@@ -24,6 +25,7 @@ mod writer;
 
 use std::{
     fs::File,
+    panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -33,9 +35,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 pub use self::open::{OpenError, OpenReport};
 use self::{
@@ -45,18 +46,15 @@ use self::{
     writer::{Command, Writer},
 };
 use super::{
-    AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DedupKey,
-    DeliveryRow, Disk, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan, Queue, RealDisk,
-    RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView,
-    VerificationView, audit,
+    CommitError, Committed, Disk, Queue, RealDisk, StoreError, audit,
     journal::{self, Appender, BigBodies, BigBody, Place, Reader},
     leases::Leases,
-    machine::{self, Counters, Event, HurryEvent, PlanEvent, SettleEvent},
+    machine::{Counters, Event, HurryEvent},
     query::{self, View},
     rows::CheckpointRow,
     wakes::Wakes,
 };
-use crate::types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId};
+use crate::types::{MailId, Time};
 
 /// Plans that wait for the writer.
 const WAITING: usize = 1024;
@@ -143,8 +141,9 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
 fn appender(place: Place, checkpoint: CheckpointRow) -> std::io::Result<Appender> {
     let last = journal::list(&place.dir)?.last().copied().unwrap_or(0);
     let at = checkpoint.end;
-    let len = |number| std::fs::metadata(place.dir.join(format!("{number:012}.seg"))).map(|file| file.len());
-    if last > 0 && last == at.segment && len(last)? == at.offset {
+    let len = |number| std::fs::metadata(journal::segment_path(&place.dir, number)).map(|file| file.len());
+    // Longer: zeros written ahead. The replay has cut off whatever else stood there.
+    if last > 0 && last == at.segment && len(last)? >= at.offset {
         return Appender::resume(place, at, checkpoint.next);
     }
     Appender::begin(place, last.max(at.segment) + 1, checkpoint.next)
@@ -169,7 +168,16 @@ impl Embedded {
         };
         let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
         spawn("store-index").spawn(apply).map_err(|error| failed(error.to_string()))?;
-        let write = move || writer.run(&mut receiver);
+        // Weak: what the thread holds on to keeps the directory locked.
+        let for_writer = Arc::downgrade(&shared);
+        let write = move || {
+            let run = AssertUnwindSafe(|| writer.run(&mut receiver));
+            if panic::catch_unwind(run).is_err()
+                && let Some(shared) = for_writer.upgrade()
+            {
+                shared.status.fail_for_good("the thread that writes the journal panicked".to_owned());
+            }
+        };
         spawn("store-journal").spawn(write).map_err(|error| failed(error.to_string()))?;
         Ok(Self { shared, commands: RwLock::new(Some(commands)), done: Arc::new(Mutex::new(done)), big_body })
     }
@@ -267,187 +275,4 @@ fn command(event: Event, raw: Bytes, big: Option<BigBody>) -> (Command, Answer) 
 
 fn closed() -> CommitError {
     CommitError::Unavailable("the store is closed".to_owned())
-}
-
-#[async_trait]
-impl Store for Embedded {
-    async fn sender(
-        &self,
-        address: &EmailAddress,
-        once: &[DedupKey],
-        since: Time,
-    ) -> Result<SenderView, StoreError> {
-        query::sender(self.view()?.rows, address, once, since)
-    }
-
-    async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
-        query::token(self.view()?.rows, digest)
-    }
-
-    async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError> {
-        query::verification(self.view()?.rows, id)
-    }
-
-    async fn verifications(
-        &self,
-        address: &EmailAddress,
-        limit: usize,
-    ) -> Result<Vec<VerificationView>, StoreError> {
-        query::verifications(self.view()?.rows, address, limit)
-    }
-
-    async fn commit(&self, mut plan: Plan) -> Result<Committed, CommitError> {
-        let raw = plan.mail.as_mut().map(|mail| std::mem::take(&mut mail.raw)).unwrap_or_default();
-        let id = plan.mail.as_ref().map(|mail| mail.facts.id);
-        let Some(mail) = id.filter(|_| raw.len() > self.big_body) else {
-            return self.write(Event::Plan(Box::new(PlanEvent::new(plan, false))), raw, None).await;
-        };
-        let big = self.write_big(mail, raw).await?;
-        let event = Event::Plan(Box::new(PlanEvent::new(plan, true)));
-        let written = self.write(event, Bytes::new(), Some(big)).await;
-        if matches!(&written, Err(error) if !matches!(error, CommitError::Unavailable(_))) {
-            // Refused for certain. After `Unavailable` the file stays until the next start finds whose it is.
-            self.shared.big.remove(mail);
-        }
-        written
-    }
-
-    async fn claim(
-        &self,
-        queue: Queue,
-        now: Time,
-        max: usize,
-        lease: Duration,
-    ) -> Result<Vec<Lease>, StoreError> {
-        let rows = self.view()?.rows;
-        let mut leases = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        query::claim(rows, &mut leases, (queue, now), max, lease)
-    }
-
-    async fn settle(&self, lease: &Lease, settlement: Settlement, at: Time) -> Result<Settled, CommitError> {
-        let Some(settling) = Leases::settle(&self.shared.leases, lease) else { return Ok(Settled::Lost) };
-        let event = SettleEvent { queue: lease.queue, id: lease.job.id, settlement, at };
-        match self.write(Event::Settle(event), Bytes::new(), None).await {
-            Ok(_) => {
-                settling.over();
-                self.shared.wakes.of(lease.queue).notify_one();
-                Ok(Settled::Ok)
-            }
-            Err(CommitError::Gone) => {
-                settling.over();
-                Ok(Settled::Lost)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn next_due(&self, queue: Queue) -> Result<Option<Time>, StoreError> {
-        let rows = self.view()?.rows;
-        let leases = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        query::next_due(rows, &leases, queue)
-    }
-
-    fn wakes(&self, queue: Queue) -> Arc<Notify> {
-        Arc::clone(self.shared.wakes.of(queue))
-    }
-
-    async fn raw(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
-        self.check_open()?;
-        let (shared, body) = (Arc::clone(&self.shared), *body);
-        let read = tokio::task::spawn_blocking(move || shared.reader.body(&body)).await;
-        read.map_err(|error| StoreError::Unavailable(error.to_string()))?
-    }
-
-    async fn request(&self, id: &RequestId) -> Result<Option<RequestRow>, StoreError> {
-        self.view()?.request(id)
-    }
-
-    async fn comments(&self, id: &RequestId) -> Result<Vec<Comment>, StoreError> {
-        let id = id.clone();
-        self.list(move |view| view.comments(&id)).await
-    }
-
-    async fn requests(
-        &self,
-        filter: &RequestFilter,
-        page: PageRequest,
-    ) -> Result<Page<RequestRow>, StoreError> {
-        let filter = filter.clone();
-        self.list(move |view| view.requests(&filter, &page)).await
-    }
-
-    async fn held(&self, id: HeldId) -> Result<Option<HeldRow>, StoreError> {
-        self.view()?.held(id)
-    }
-
-    async fn held_mails(&self, filter: &HeldFilter, page: PageRequest) -> Result<Page<HeldRow>, StoreError> {
-        let filter = filter.clone();
-        self.list(move |view| view.held_mails(&filter, &page)).await
-    }
-
-    async fn accounts(&self, filter: &AccountFilter, page: PageRequest) -> Result<Page<Account>, StoreError> {
-        let filter = filter.clone();
-        self.list(move |view| query::accounts(view.rows, &filter, &page)).await
-    }
-
-    async fn decisions(
-        &self,
-        filter: &DecisionFilter,
-        page: PageRequest,
-    ) -> Result<Page<DecisionRow>, StoreError> {
-        let filter = filter.clone();
-        self.list(move |view| view.decisions(&filter, &page)).await
-    }
-
-    async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError> {
-        let to = to.clone();
-        self.list(move |view| query::deliveries(view.rows, &to)).await
-    }
-
-    async fn held_count(&self) -> Result<u64, StoreError> {
-        self.list(|view| query::held_count(view.rows)).await
-    }
-
-    async fn sweep(
-        &self,
-        duplicates_before: Time,
-        tokens_before: Time,
-        max: usize,
-    ) -> Result<usize, CommitError> {
-        let before = (duplicates_before, tokens_before);
-        let event = self.list(move |view| machine::candidates(view.rows, before, max)).await?;
-        let Some(event) = event else { return Ok(0) };
-        let found = event.keys.len();
-        self.write(Event::Sweep(event), Bytes::new(), None).await?;
-        Ok(found)
-    }
-
-    fn health(&self) -> Health {
-        self.shared.status.health()
-    }
-
-    async fn audit(&self) -> Result<Vec<String>, StoreError> {
-        let mut problems = self.list(|view| audit::audit(view.rows)).await?;
-        problems.extend(self.check_journal().await?);
-        Ok(problems)
-    }
-
-    async fn close(&self) {
-        if !self.let_go() {
-            return;
-        }
-        let done = Arc::clone(&self.done);
-        let wait = move || done.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        // An error says that the thread is gone: done as well.
-        let _ = tokio::task::spawn_blocking(wait).await;
-    }
-}
-
-impl Drop for Embedded {
-    fn drop(&mut self) {
-        if self.let_go() {
-            let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = done.recv_timeout(DROP_LIMIT);
-        }
-    }
 }

@@ -1,12 +1,12 @@
 //! Bringing the index up to the journal: from its checkpoint after a crash, from the beginning when it is made anew.
 
-use std::{fs, io, os::unix::fs::FileExt};
+use std::{fs, io, os::unix::fs::FileExt, path::PathBuf};
 
 use super::{files::Layout, index::Index};
 use crate::{
     store::{
         CommitError,
-        journal::{self, Found, Scan},
+        journal::{self, Found, SEGMENT_HEADER, Scan},
         machine,
         rows::{Changes, CheckpointRow, Layered, Location, Txn},
     },
@@ -40,6 +40,8 @@ pub(super) struct Replay<'a> {
     pub(super) checkpoint: CheckpointRow,
     pub(super) replayed: u64,
     pub(super) damage: Vec<String>,
+    /// The index is made anew: there is no other to fall back on, so what does not fit is told and left out.
+    pub(super) anew: bool,
     changes: Changes,
     pending: u64,
 }
@@ -53,7 +55,8 @@ impl<'a> Replay<'a> {
         (clean, now): (bool, Time),
     ) -> Self {
         let (damage, changes) = (Vec::new(), Changes::new());
-        Self { layout, index, clean, now, checkpoint, replayed: 0, damage, changes, pending: 0 }
+        let anew = checkpoint.end == Location::default();
+        Self { layout, index, clean, now, checkpoint, replayed: 0, damage, anew, changes, pending: 0 }
     }
 
     /// Applies all records behind the checkpoint.
@@ -61,6 +64,7 @@ impl<'a> Replay<'a> {
         let segments = journal::list(&self.layout.journal())?;
         let from = self.checkpoint.end;
         let last = segments.last().copied().unwrap_or(0);
+        self.check_end(last)?;
         for number in segments.into_iter().filter(|number| *number >= from.segment) {
             self.segment(number, (number == from.segment).then_some(from.offset), number == last)?;
         }
@@ -71,6 +75,11 @@ impl<'a> Replay<'a> {
     fn segment(&mut self, number: u64, offset: Option<u64>, last: bool) -> Result<(), Trouble> {
         let mut scan = match Scan::open(&self.layout.journal(), number, offset)? {
             Ok(scan) => scan,
+            Err(_) if last && self.path(number).metadata()?.len() <= SEGMENT_HEADER => {
+                // The process ended while it made the segment: nothing was ever in it.
+                fs::remove_file(self.path(number))?;
+                return Ok(());
+            }
             Err(what) => {
                 self.damage.push(format!("segment {number}: {what}; none of its records can be used"));
                 return Ok(());
@@ -108,6 +117,25 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// The journal must not end before what the index has seen of it.
+    fn check_end(&mut self, last: u64) -> Result<(), Trouble> {
+        let end = self.checkpoint.end;
+        let len = |number| self.path(number).metadata().map(|file| file.len());
+        let is_short =
+            end.segment > last || (end.segment > 0 && end.segment == last && len(last)? < end.offset);
+        if is_short {
+            self.damage.push(format!(
+                "the journal ends before segment {}, offset {}, up to where the index has it: mails are lost",
+                end.segment, end.offset
+            ));
+        }
+        Ok(())
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        journal::segment_path(&self.layout.journal(), number)
+    }
+
     /// Whether all that follows the damage is of the batch that was being written when the damage arose.
     fn is_torn(&self, at: Location, batch: u64) -> Result<bool, Trouble> {
         if batch > self.checkpoint.next {
@@ -129,8 +157,7 @@ impl<'a> Replay<'a> {
 
     /// Cuts the last segment off, and keeps what is cut for those who want to look.
     fn cut(&mut self, at: Location, why: &str) -> Result<(), Trouble> {
-        let path = self.layout.journal().join(format!("{:012}.seg", at.segment));
-        let file = fs::OpenOptions::new().read(true).write(true).open(&path)?;
+        let file = fs::OpenOptions::new().read(true).write(true).open(self.path(at.segment))?;
         let len = file.metadata()?.len().saturating_sub(at.offset);
         let mut tail = vec![0; usize::try_from(len).unwrap_or(0)];
         file.read_exact_at(&mut tail, at.offset)?;
@@ -174,7 +201,7 @@ impl<'a> Replay<'a> {
                 self.changes.extend(changes);
             }
             Err(CommitError::Unavailable(error)) => return Err(Trouble::Index(error)),
-            Err(error) if self.damage.is_empty() => {
+            Err(error) if self.damage.is_empty() && !self.anew => {
                 return Err(Trouble::Index(format!("record {seq} does not follow from it: {error}")));
             }
             Err(error) => self.damage.push(format!(

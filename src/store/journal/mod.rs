@@ -16,4 +16,4 @@ pub(super) use big::{BigBodies, BigBody};
 pub use disk::{Disk, RealDisk};
 pub(super) use read::Reader;
 pub(super) use scan::{Found, Scan, damage};
-pub(super) use segment::{Segment, list};
+pub(super) use segment::{HEADER as SEGMENT_HEADER, Segment, list, path as segment_path};

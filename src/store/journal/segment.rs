@@ -15,7 +15,7 @@ const FORMAT: u32 = 1;
 /// Length of the header.
 const HEADER_LEN: usize = 40;
 /// Where the first record begins.
-pub(super) const HEADER: u64 = HEADER_LEN as u64;
+pub(in crate::store) const HEADER: u64 = HEADER_LEN as u64;
 
 /// One segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(in crate::store) struct Segment {
 }
 
 /// The file of a segment.
-pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
+pub(in crate::store) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:012}.seg"))
 }
 

@@ -187,6 +187,12 @@ async fn rebuilding_twice_gives_the_same_rows() {
     assert_no_blobs(&home.path());
 }
 
+/// The length of a segment without the zeros that are written ahead of its end.
+fn written(segment: &Path) -> u64 {
+    let bytes = fs::read(segment).unwrap();
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
+}
+
 #[tokio::test]
 async fn a_torn_tail_is_cut_off() {
     let home = Home::new();
@@ -194,11 +200,11 @@ async fn a_torn_tail_is_cut_off() {
     fill(&engine, 5).await;
     let before = store.digest().await.unwrap();
     let whole = home.crash_image();
-    let len = fs::metadata(segments(&whole).last().unwrap()).unwrap().len();
+    let len = written(segments(&whole).last().unwrap());
     request(&engine, "late@a.example", "IT", "the last one").await;
     let image = home.crash_image();
     drop((store, engine));
-    let record = fs::metadata(segments(&image).last().unwrap()).unwrap().len() - len;
+    let record = written(segments(&image).last().unwrap()) - len;
     assert!(record > 100);
     for cut in [1, 43, 44, record / 2, record - 1] {
         let image = image.crash_image();
@@ -476,4 +482,35 @@ async fn commits_under_way_at_closing_are_finished() {
     let kept = store.decisions(&DecisionFilter::default(), all).await.unwrap().items.len();
     assert_eq!(kept, answered);
     home.finish(store).await;
+}
+
+#[tokio::test]
+async fn a_segment_that_was_just_begun_is_no_damage() {
+    let (home, digest) = filled(3).await;
+    let number = segments(&home).len() + 1;
+    for bytes in [&b""[..], &b"VESTSEG\n\x01"[..]] {
+        let image = home.crash_image();
+        let _ = fs::remove_file(image.path().join("CLEAN"));
+        fs::write(image.path().join(format!("journal/{number:012}.seg")), bytes).unwrap();
+        let (store, report) = image.open_embedded();
+        assert_eq!(report.findings(), Vec::<String>::new());
+        assert_eq!(store.digest().await.unwrap(), digest);
+        let engine: Engine = Arc::new(store);
+        request(&engine, "user1@a.example", "IT", "one more").await;
+        image.finish(engine).await;
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_ends_too_early_is_told() {
+    let (home, _) = filled(3).await;
+    let last = OpenOptions::new().write(true).open(segments(&home).last().unwrap()).unwrap();
+    last.set_len(last.metadata().unwrap().len() - 10).unwrap();
+    let (store, report) = home.open_embedded();
+    assert!(report.damage.iter().any(|what| what.contains("mails are lost")), "{report:?}");
+    // It goes on in a new segment, with numbers that were never given.
+    let engine: Engine = Arc::new(store);
+    let committed = request(&engine, "user1@a.example", "BIG", "one more").await;
+    assert_eq!(committed.entries[0].request, "BIG-2".parse().ok());
+    engine.close().await;
 }
