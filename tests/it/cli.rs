@@ -67,6 +67,10 @@ fn explain_shows_the_trail_and_changes_nothing() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("domain-not-allowed"), "{}", stdout(&output));
 
+    let two = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/demo/08-two-senders.eml");
+    let output = vestibule(&["explain", "--config", &config, "--rcpt", "it@help.example.com", two]);
+    assert!(stdout(&output).contains("no-usable-sender"), "not a bounce: {}", stdout(&output));
+
     let accounts = file("staff.csv", "address,kind\nada@stranger.example,portal-only\n");
     let output = vestibule(&["explain", "--json", "--config", &config, "--accounts", &accounts, &mail]);
     let explained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
