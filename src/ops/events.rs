@@ -69,6 +69,8 @@ pub struct SmtpRefused<'a> {
     pub code: u16,
     /// The name of the reply's row in the table.
     pub reason: &'static str,
+    /// The reverse-path of the mail that was under way, as the site wants addresses in its log; `<>` for the null one.
+    pub mail_from: Option<String>,
     /// What it was about: the command line or address, as the peer wrote it. May name the key to change.
     pub detail: &'a str,
 }
@@ -80,7 +82,7 @@ impl Event for SmtpRefused<'_> {
         let session = self.session.map(|session| session.to_string());
         line!(ops, Level::INFO, "smtp.refused",
             session = session.as_deref(), peer = %self.peer, code = self.code, reason = self.reason,
-            detail = self.detail);
+            mail_from = self.mail_from, detail = self.detail);
     }
 }
 

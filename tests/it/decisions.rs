@@ -418,17 +418,3 @@ fn expected(case: &Case) -> Reason {
     ];
     rules.into_iter().find_map(|(applies, reason)| applies.then_some(reason)).unwrap()
 }
-
-/// Whoever finds a reason code in a log finds it in README.md, in the words of the command line.
-#[test]
-fn readme_documents_every_reason() {
-    let readme = include_str!("../../README.md");
-    for reason in Reason::ALL {
-        let row = format!("| {} | `{}` | {} |", reason.outcome().as_str(), reason.as_str(), reason.meaning());
-        assert!(readme.lines().any(|line| line == row), "README.md lacks {row:?}");
-    }
-    let rows = readme
-        .lines()
-        .filter(|line| ["| create |", "| hold |", "| drop |"].iter().any(|o| line.starts_with(o)));
-    assert_eq!(rows.count(), Reason::ALL.len(), "README.md has a reason that is not there");
-}
