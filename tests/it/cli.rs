@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::binary::{Served, stderr, stdout, vestibule};
+use crate::binary::{Process, Served, stderr, stdout, vestibule};
 use crate::daemon::{SITE, message};
 
 fn put(served: &Served, name: &str, text: &str) -> std::path::PathBuf {
@@ -212,6 +212,31 @@ fn the_demo_shows_every_outcome_and_runs_again_in_its_folder() {
         }
         assert!(shown.contains("\nreleased IT-") && shown.contains("\nreleased HR-1\n"), "{shown}");
     }
+}
+
+#[test]
+fn a_demo_that_stays_up_has_its_folder_for_itself_and_says_how_to_look_around() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site");
+    let site = site.to_str().unwrap();
+    let mut demo = Process::start(&["demo", "--dir", site]);
+    let mut shown = String::new();
+    while !shown.contains("YOUR-MAIL.eml") {
+        let line = demo.line();
+        assert!(!line.is_empty(), "the demo has ended: {shown}");
+        shown += &line;
+    }
+    let second = vestibule(&["demo", "--once", "--dir", site]);
+    assert_eq!(second.status.code(), Some(1), "{}", stdout(&second));
+    assert!(stderr(&second).contains("running"), "{}", stderr(&second));
+    // Word for word, as whoever tries it does.
+    for command in shown.lines().filter(|line| line.starts_with("  ") && line.contains("--config")) {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let output = std::process::Command::new(words[0]).args(&words[1..]).output().unwrap();
+        assert!(output.status.success() && output.stdout.len() > 100, "{command}: {}", stderr(&output));
+    }
+    demo.signal("-INT");
+    assert_eq!(demo.end(), Some(0));
 }
 
 #[test]

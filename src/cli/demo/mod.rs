@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use serde_json::Value;
@@ -50,10 +50,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> CommandResult {
     let site = Site::new(&args.dir)?;
     let runtime = runtime()?;
-    runtime.block_on(demo(site, args.once))
+    runtime.block_on(demo(Arc::new(site), args.once))
 }
 
-async fn demo(site: Site, once: bool) -> CommandResult {
+/// Keeps the site, and so its lock, until the daemon on it has ended.
+async fn demo(site: Arc<Site>, once: bool) -> CommandResult {
     let ops = Ops::new(Clock::system(), site.config.log.addresses, Some(log(&site.path("log.jsonl"))?));
     let app = App::start(site.config.clone(), ops).await.map_err(Failure::failed)?;
     let (addresses, shutdown) = (app.addresses().clone(), app.shutdown());
@@ -61,7 +62,7 @@ async fn demo(site: Site, once: bool) -> CommandResult {
     let running = tokio::spawn(app.run());
     let stopping = shutdown.clone();
     let shown = tokio::select! {
-        shown = show(site, addresses, once) => shown,
+        shown = show(Arc::clone(&site), addresses, once) => shown,
         () = signals.stop() => Err(Failure::failed("stopped")),
     };
     if shown.is_ok() && !once {
@@ -87,7 +88,7 @@ fn log(path: &Path) -> Result<Dispatch, Failure> {
 }
 
 /// Everything that is shown, in order.
-async fn show(site: Site, addresses: Addresses, once: bool) -> CommandResult {
+async fn show(site: Arc<Site>, addresses: Addresses, once: bool) -> CommandResult {
     let smtp = addresses.smtp.first().ok_or_else(|| Failure::failed("no SMTP socket"))?.to_string();
     let items = mails::items().map_err(Failure::failed)?;
     let count = items.len();
