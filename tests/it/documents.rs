@@ -21,6 +21,24 @@ fn readme_has_every_reason_in_the_words_of_the_command_line() {
     );
 }
 
+/// A file or folder that is named in backticks, from the root of the repository.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let roots = ["src/", "tests/", "fixtures/", "deploy/", "docs/"];
+    let quoted = text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_whitespace().next());
+    quoted.filter(move |path| roots.iter().any(|root| path.starts_with(root)) && !path.contains('{'))
+}
+
+#[test]
+fn every_path_that_a_document_names_is_there() {
+    let architecture = include_str!("../../ARCHITECTURE.md");
+    let named: Vec<_> = [README, architecture, LOG].into_iter().flat_map(paths).collect();
+    assert!(named.len() > 15 && named.contains(&"deploy/postfix.md"), "{named:?}");
+    for path in named {
+        let there = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists();
+        assert!(there, "{path} is named, but not there");
+    }
+}
+
 /// `"room.happened"`, as the events write themselves.
 fn events() -> Vec<&'static str> {
     let is_event = |text: &&str| {
