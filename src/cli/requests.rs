@@ -64,7 +64,7 @@ struct RawArgs {
 const COLUMNS: [Column; 6] = [
     column("ID", &["/id"]),
     column("CREATED", &["/created_at"]),
-    column("REPORTER", &["/reporter/address"]),
+    cut_column("REPORTER", &["/reporter/address"], 40),
     column("ACCOUNT", &["/reporter/account"]),
     column("BASIS", &["/basis"]),
     cut_column("SUBJECT", &["/subject"], 60),

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthStr;
 
-use crate::access::Reason;
+use crate::{access::Reason, types::Time};
 
 /// A column of a table: its head and where its value stands in an item (a JSON pointer, RFC 6901). The first of several
 /// pointers that leads to a value is taken.
@@ -41,7 +41,7 @@ pub(crate) fn table(out: &mut dyn Write, columns: &[Column], items: &[Value]) ->
 
 fn cell(column: &Column, item: &Value) -> String {
     let value = column.at.iter().find_map(|at| item.pointer(at).filter(|value| !value.is_null()));
-    let text = value.map_or_else(String::new, inline);
+    let text = value.map_or_else(String::new, |value| to_the_second(inline(value)));
     if text.is_empty() {
         // Every line has the same number of words, for those who cut columns out.
         return "-".to_owned();
@@ -51,6 +51,15 @@ fn cell(column: &Column, item: &Value) -> String {
     }
     let kept: String = text.chars().take(column.max.saturating_sub(1)).collect();
     format!("{kept}…")
+}
+
+/// A time without its milliseconds: a table has its order anyway, and wide lines wrap. Any other text as it is.
+fn to_the_second(text: String) -> String {
+    let parts = text.strip_suffix('Z').and_then(|text| text.split_once('.'));
+    match parts {
+        Some((seconds, millis)) if millis.len() == 3 && text.parse::<Time>().is_ok() => format!("{seconds}Z"),
+        _ => text,
+    }
 }
 
 /// Writes rows with their columns aligned; no blanks at the ends of lines.
@@ -170,6 +179,7 @@ fn is_check(value: &Value) -> bool {
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
+        Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
         _ => false,
@@ -229,6 +239,18 @@ mod tests {
         let shown = text(|out| table(out, &COLUMNS, &items));
         assert_eq!(shown, "ID     WHAT  SUBJECT\nIT-1   -     short\nIT-10  h     long…\n");
         assert_eq!(text(|out| table(out, &COLUMNS, &[])), "none\n");
+    }
+
+    #[test]
+    fn tables_show_times_to_the_second_and_touch_nothing_else() {
+        for (text, shown) in [
+            ("2026-11-22T08:00:00.123Z", "2026-11-22T08:00:00Z"),
+            ("a.bcdZ", "a.bcdZ"),
+            ("1.2.3Z", "1.2.3Z"),
+            ("", "-"),
+        ] {
+            assert_eq!(cell(&column("AT", &["/at"]), &json!({ "at": text })), shown);
+        }
     }
 
     #[test]
