@@ -174,6 +174,12 @@ impl Visit for JsonFields {
 /// Appends `value` as a JSON string: controls, line separators and bidi marks escaped, cut to `limit` characters.
 fn escape(out: &mut String, value: &str, limit: usize) {
     out.push('"');
+    // Almost every value is plain and short.
+    if value.len() <= limit && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+        out.push_str(value);
+        out.push('"');
+        return;
+    }
     for (count, c) in value.chars().enumerate() {
         if count == limit {
             out.push('…');

@@ -29,10 +29,11 @@ const HARMLESS: [&str; 8] = [
     "text/plain",
 ];
 
-/// The text, attachments and people of a mail.
-pub(super) async fn read(app: &App, body: &BodyRef) -> Result<Content, Problem> {
+/// The text, attachments and people of a mail, and its size.
+pub(super) async fn read(app: &App, body: &BodyRef) -> Result<(Content, usize), Problem> {
     let raw = app.state.store.raw(body).await?;
-    off_thread(move || mail::content(&raw)).await
+    let size = raw.len();
+    off_thread(move || mail::content(&raw)).await.map(|content| (content, size))
 }
 
 /// The mail byte for byte.
