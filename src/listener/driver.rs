@@ -247,24 +247,16 @@ where
         // `[log] addresses` says how addresses may appear; of a whole line only the command is known to hold none.
         let whole = self.in_force.config.log.addresses == LogAddresses::Full;
         let command = refusal.detail.split([':', ' ', '<']).next().unwrap_or_default();
+        let ops = &self.shared.parts.ops;
         SmtpRefused {
             session: Some(self.id),
             peer: self.peer,
             code: refusal.reply.code(),
             reason: refusal.reply.name(),
-            mail_from: self.mail_from.as_deref().and_then(|path| self.logged(path, whole)),
+            mail_from: self.mail_from.as_deref().and_then(|path| ops.log_path(path)),
             detail: if whole { &refusal.detail } else { command },
         }
-        .emit(&self.shared.parts.ops);
-    }
-
-    /// A reverse-path as it may appear in the log.
-    fn logged(&self, path: &str, whole: bool) -> Option<String> {
-        match path {
-            "" => Some("<>".to_owned()),
-            path if whole => Some(path.to_owned()),
-            path => path.parse().ok().map(|address| self.shared.parts.ops.log_address(&address)),
-        }
+        .emit(ops);
     }
 }
 

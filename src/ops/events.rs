@@ -180,6 +180,8 @@ impl Event for MailDecided<'_> {
 pub struct MailForwarded {
     /// Our id.
     pub mail_id: String,
+    /// Its reverse-path, as the site wants addresses in its log; `<>` for the null one.
+    pub mail_from: Option<String>,
     /// The relay it came from.
     pub peer: IpAddr,
     /// The session it came in.
@@ -191,7 +193,8 @@ pub struct MailForwarded {
 impl Event for MailForwarded {
     fn emit(self, ops: &Ops) {
         line!(ops, Level::INFO, "mail.forwarded",
-            mail_id = self.mail_id, peer = %self.peer, session = %self.session, bytes = self.bytes);
+            mail_id = self.mail_id, mail_from = self.mail_from, peer = %self.peer, session = %self.session,
+            bytes = self.bytes);
     }
 }
 
