@@ -15,7 +15,7 @@ use plan::{Incoming, Intention, Intentions};
 use crate::{
     config::{Config, OnDrop},
     mail::{self, Message, ScanError},
-    ops::{self, AccountCreated, Event, MailDecided, MailForwarded, Ops, StoreFailed},
+    ops::{self, AccountCreated, Event, ForwardEnded, MailDecided, MailForwarded, Ops, StoreFailed},
     smtp::{Delivery, Envelope},
     store::{CommitError, Committed, Plan, SenderView, Store, StoreError},
     types::TokenSeal,
@@ -132,6 +132,11 @@ impl Intake {
                 bytes: incoming.raw.len() as u64,
             }
             .emit(&self.ops);
+        }
+        if let (true, Some(address)) = (intentions.looping, incoming.postmaster()) {
+            let mail_id = envelope.mail_id.to_string();
+            let result = Err("a mail loop: our own mail, or more than 100 Received fields");
+            ForwardEnded { address, mail_id, result }.emit(&self.ops);
         }
         if let Some(account) = &intentions.new_account {
             let kind = account.kind.as_str();

@@ -248,13 +248,14 @@ where
         let whole = self.in_force.config.log.addresses == LogAddresses::Full;
         let command = refusal.detail.split([':', ' ', '<']).next().unwrap_or_default();
         let ops = &self.shared.parts.ops;
+        let words = ops.log_words(command);
         SmtpRefused {
             session: Some(self.id),
             peer: self.peer,
             code: refusal.reply.code(),
             reason: refusal.reply.name(),
             mail_from: self.mail_from.as_deref().and_then(|path| ops.log_path(path)),
-            detail: if whole { &refusal.detail } else { command },
+            detail: if whole { &refusal.detail } else { &words },
         }
         .emit(ops);
     }

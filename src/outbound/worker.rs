@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::Config,
     ops::{
-        Event, ForwardEnded, Ops, OutboundRetry, OutboundUnsettled, Shutdown, StoreFailed,
+        self, Event, ForwardEnded, Ops, OutboundRetry, OutboundUnsettled, Shutdown, StoreFailed,
         VerificationFailed, VerificationSent,
     },
     store::{
@@ -152,7 +152,7 @@ impl Worker {
     /// A panic is a bug: it is said, and the lease's end brings the mail back.
     fn note(&self, ended: Result<(), JoinError>) {
         if let Err(error) = ended {
-            OutboundUnsettled { delivery: None, error: &error.to_string() }.emit(&self.parts.ops);
+            OutboundUnsettled { delivery: None, error: ops::words_of(&error) }.emit(&self.parts.ops);
         }
     }
 }

@@ -5,7 +5,8 @@ use vestibule::{access::Reason, ops::Metrics};
 const README: &str = include_str!("../../README.md");
 const LOG: &str = include_str!("../../docs/log.md");
 const METRICS: &str = include_str!("../../src/ops/metrics.rs");
-const EVENTS: &str = include_str!("../../src/ops/events.rs");
+/// Every file that writes events.
+const EVENTS: [&str; 2] = [include_str!("../../src/ops/events.rs"), include_str!("../../src/ops/panics.rs")];
 
 #[test]
 fn readme_has_every_reason_in_the_words_of_the_command_line() {
@@ -45,7 +46,8 @@ fn events() -> Vec<&'static str> {
         let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
         text.split_once('.').is_some_and(|(room, happened)| word(room) && word(happened))
     };
-    let mut events: Vec<_> = EVENTS.split('"').skip(1).step_by(2).filter(is_event).collect();
+    let mut events: Vec<_> =
+        EVENTS.iter().flat_map(|file| file.split('"').skip(1).step_by(2)).filter(is_event).collect();
     events.sort_unstable();
     events.dedup();
     events

@@ -21,4 +21,5 @@ mod mail; // fixtures/mail: sender, nature, limits, content
 mod replay; // all fixtures through async-smtp into the built binary
 mod store; // conformance of the store's engines
 mod support; // what several of them need
+mod threats; // tests/THREATS.md: attacks on the whole daemon
 mod verification; // hold, mail, page, redeem, release

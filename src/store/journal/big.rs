@@ -5,6 +5,7 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
 };
 
@@ -40,7 +41,8 @@ impl BigBodies {
     /// Writes a body and waits until its bytes are on disk.
     pub(in crate::store) fn write(&self, mail: MailId, raw: &[u8]) -> io::Result<BigBody> {
         let len = u32::try_from(raw.len()).map_err(|_| io::Error::other("a mail over 4 GiB"))?;
-        let mut file = File::create(self.path(mail))?;
+        let mut file =
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(self.path(mail))?;
         file.write_all(raw)?;
         file.sync_data()?;
         Ok(BigBody { len, crc: crc32fast::hash(raw) })
