@@ -30,6 +30,8 @@ pub(super) struct Incoming<'a> {
     pub(super) standing: Standing,
     /// The projects that it is addressed to, each once, in the order of RCPT.
     projects: Vec<&'a Project>,
+    /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
+    pub(super) misdirected: bool,
 }
 
 /// What is to become of a mail, for all its projects, once the plan is committed.
@@ -79,13 +81,19 @@ impl<'a> Incoming<'a> {
             Err(why) => Err(why.clone()),
         };
         let mut projects: Vec<&Project> = Vec::with_capacity(1);
+        let mut misdirected = false;
         for recipient in &envelope.recipients {
-            let Route::Project(key) = &recipient.route else { continue };
+            let Route::Project(key) = &recipient.route else {
+                misdirected |= config.smtp.postmaster.is_none();
+                continue;
+            };
+            let project = config.project(key);
+            misdirected |= project.is_none();
             let known = projects.iter().any(|project| project.key == *key);
-            projects.extend(config.project(key).filter(|_| !known));
+            projects.extend(project.filter(|_| !known));
         }
         let standing = authn::standing(config.authentication.mode);
-        Self { envelope, raw, message, config, sender, standing, projects }
+        Self { envelope, raw, message, config, sender, standing, projects, misdirected }
     }
 
     /// The keys against copies, one for each project; none without a sender, and none where `store.duplicate_window` is off.

@@ -157,6 +157,14 @@ impl Daemon {
         link_in(&self.outbound()[mails - 1])
     }
 
+    /// Waits until a mail has gone out to the address; answers the path of its link.
+    pub(crate) async fn outbound_link_to(&self, address: &str) -> String {
+        let to = format!("To: {address}\r\n");
+        let find = || self.outbound().into_iter().find(|mail| mail.contains(&to));
+        eventually("the mail goes out", || find().is_some()).await;
+        link_in(&find().unwrap())
+    }
+
     /// Waits until so many `mail.decided` lines carry a basis.
     pub(crate) async fn holds_ended(&self, count: usize) -> Vec<serde_json::Value> {
         let ended = || {

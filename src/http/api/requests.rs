@@ -28,7 +28,8 @@ pub(super) async fn list(app: App, mut params: Params) -> Result<Json<Value>, Pr
         left -= found.items.len();
         let short = found.items.len() < page.limit;
         for row in &found.items {
-            let (value, size) = whole(&app, row).await?;
+            // One mail that can't be read must not hide the others; its own page says what is wrong.
+            let (value, size) = whole(&app, row).await.unwrap_or_else(|_| (head(row), 0));
             items.push(value);
             bytes += size;
         }
@@ -46,6 +47,27 @@ pub(super) async fn one(app: App, Path(id): Path<String>, params: Params) -> Res
     whole(&app, &row).await.map(|(value, _)| Json(value))
 }
 
+/// What the row holds of a request; all that is read out of its mails is empty.
+fn head(row: &RequestRow) -> Value {
+    json!({
+        "id": row.id,
+        "project": row.id.project,
+        "subject": row.subject,
+        "body": null,
+        "reporter": {
+            "address": row.reporter,
+            "name": row.reporter_name,
+            "account": row.reporter_kind,
+        },
+        "participants": [],
+        "message_id": row.message_id,
+        "created_at": row.created_at,
+        "basis": row.basis,
+        "attachments": [],
+        "comments": [],
+    })
+}
+
 /// A request as the API shows it, and how many bytes of mail were read for it.
 async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
     let (content, mut size) = content::read(app, &row.body).await?;
@@ -55,23 +77,11 @@ async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
         comments.push(value);
         size += bytes;
     }
-    let value = json!({
-        "id": row.id,
-        "project": row.id.project,
-        "subject": row.subject,
-        "body": content.body,
-        "reporter": {
-            "address": row.reporter,
-            "name": row.reporter_name,
-            "account": row.reporter_kind,
-        },
-        "participants": participants(app, &row.reporter, &content.participants),
-        "message_id": row.message_id,
-        "created_at": row.created_at,
-        "basis": row.basis,
-        "attachments": content::attachments(&content),
-        "comments": comments,
-    });
+    let mut value = head(row);
+    value["body"] = content.body.as_str().into();
+    value["participants"] = participants(app, &row.reporter, &content.participants).into();
+    value["attachments"] = content::attachments(&content);
+    value["comments"] = comments.into();
     Ok((value, size))
 }
 
