@@ -178,7 +178,7 @@ impl App {
             http: self.addresses.http.to_string(),
             admin: self.addresses.admin.to_string(),
             store: config.store.path.display().to_string(),
-            authentication: "off",
+            authentication: config.authentication.mode.as_str(),
         }
         .emit(&self.ops);
         in_force(&config, &self.ops);

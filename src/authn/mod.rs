@@ -22,6 +22,16 @@ pub enum AuthenticationMode {
     Relay,
 }
 
+impl AuthenticationMode {
+    /// The word of the configuration and of the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Relay => "relay",
+        }
+    }
+}
+
 /// How far the From address of a mail is proven, and by what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {

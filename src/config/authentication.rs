@@ -42,7 +42,7 @@ pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig>
             Vec::new()
         }
     };
-    let word = if mode == AuthenticationMode::Off { "off" } else { "relay" };
+    let word = mode.as_str();
     for (name, _) in idle.into_iter().chain([("resolver", resolver)]).filter(|(_, set)| *set) {
         let path = at.path(name);
         r.warnings.push(format!("{path} has no effect with authentication.mode = \"{word}\""));

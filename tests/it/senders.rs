@@ -302,5 +302,6 @@ async fn a_relay_that_is_not_named_is_not_believed() {
             .await;
     let pass = "AR mx.desk.example; dmarc=pass header.from=partner.example|OWN";
     table(&daemon, &[(pass, ANN, "sender-unproven", "unproven")]).await;
+    assert_eq!(daemon.log.events("daemon.started")[0]["authentication"], "relay");
     daemon.stop().await;
 }
