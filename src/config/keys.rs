@@ -102,6 +102,11 @@ pub(super) const SECTIONS: &[Section] = &[
             later("xclient_from", Default("[]"), &["Of them, who may use XCLIENT."]),
             later("proxy_from", Default("[]"), &["Of them, who must begin with a PROXY v1 or v2 header."]),
             key(
+                "require_tls",
+                Default("false"),
+                &["MAIL without TLS is answered 530 5.7.0. Needs [smtp.tls]."],
+            ),
+            key(
                 "on_drop",
                 Default("\"accept\""),
                 &[
@@ -146,10 +151,17 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "smtp.tls",
-        meaning: &["STARTTLS."],
+        meaning: &[
+            "STARTTLS, offered when both files are named (relative: to this file's folder). SIGHUP reads them again for new",
+            "handshakes; sessions go on.",
+        ],
         keys: &[
-            later("certificate", Unset("\"/etc/vestibule/certificate.pem\""), &["Certificate chain, PEM."]),
-            later("key", Unset("\"/etc/vestibule/key.pem\""), &["Its private key, PEM."]),
+            key(
+                "certificate",
+                Unset("\"/etc/vestibule/certificate.pem\""),
+                &["Certificate chain, PEM: ours first, then those that it rests on."],
+            ),
+            key("key", Unset("\"/etc/vestibule/key.pem\""), &["Its private key, PEM, not encrypted."]),
         ],
     },
     Section {

@@ -11,7 +11,7 @@ use super::{
     },
     names::{self, Inbox, NeverMail},
     reader::{Placed, Reader, Scope},
-    urls,
+    tls, urls,
     values::{self, Wrong},
     words,
 };
@@ -73,7 +73,11 @@ pub(super) fn hostname(r: &mut Reader<'_>) -> Option<Domain> {
 }
 
 /// `[smtp]`, and its detail separator.
-pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
+pub(super) fn smtp(
+    r: &mut Reader<'_>,
+    folder: &Path,
+    read_file: &ReadFile<'_>,
+) -> Option<(SmtpConfig, Option<char>)> {
     let at = scope(r, "smtp")?;
     let rate = scope(r, "smtp.rate")?;
     let listen = r.list(&at, "listen", names::socket(2525));
@@ -85,8 +89,8 @@ pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
     let allow_from = r.list(&at, "allow_from", names::network);
     later_list(r, "smtp", "xclient_from");
     later_list(r, "smtp", "proxy_from");
-    later(r, ("smtp.tls", "certificate"), values::text, never);
-    later(r, ("smtp.tls", "key"), values::text, never);
+    let tls = tls::tls(r, folder, read_file);
+    let require_tls = r.value(&at, "require_tls", values::truth);
     let on_drop = r.value(&at, "on_drop", words::on_drop);
     let bare_newlines = r.value(&at, "bare_newlines", words::bare_newlines);
     let detail_separator = r.value(&at, "detail_separator", names::detail_separator);
@@ -101,6 +105,8 @@ pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
         max_connections_per_peer: max_connections_per_peer? as usize,
         memory_budget: memory_budget?,
         allow_from: plain(allow_from?),
+        tls,
+        require_tls: require_tls?,
         on_drop: on_drop?,
         bare_newlines: bare_newlines?,
         postmaster,

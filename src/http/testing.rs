@@ -197,6 +197,8 @@ fn config() -> Config {
             max_connections_per_peer: 100,
             memory_budget: 1 << 20,
             allow_from: Vec::new(),
+            tls: None,
+            require_tls: false,
             on_drop: OnDrop::Accept,
             bare_newlines: BareNewlines::Refuse,
             postmaster: None,

@@ -18,6 +18,8 @@ pub(super) const MAIL_LEAST_RATE: u64 = 1024;
 pub(super) const WITHOUT_MAIL: Duration = Duration::from_mins(20);
 /// Longest wait for the peer to take replies; they are small, so one that does not take them does not read at all.
 pub(super) const WRITE: Duration = Duration::from_mins(1);
+/// Longest TLS handshake. A relay needs two round trips; only a dripping client needs longer.
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long what the peer still sends is read after the last reply, so that the reply is not lost in a reset.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 /// The most that is read meanwhile, in bytes.

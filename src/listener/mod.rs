@@ -10,6 +10,7 @@ mod limits;
 mod peers;
 mod rates;
 mod shared;
+mod stream;
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -64,6 +64,8 @@ impl InForce {
             max_message_size: smtp.max_message_size,
             max_recipients: smtp.max_recipients,
             normalize_newlines: smtp.bare_newlines == BareNewlines::Normalize,
+            starttls: smtp.tls.is_some(),
+            require_tls: smtp.require_tls,
             routes: Arc::clone(&config.routes),
         };
         Self { config, policy }

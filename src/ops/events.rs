@@ -44,6 +44,8 @@ pub struct SessionClosed {
     pub peer: IpAddr,
     /// Mails taken in it.
     pub mails: u64,
+    /// The TLS version, `TLSv1_2` or `TLSv1_3`; `None` in the clear.
+    pub tls: Option<&'static str>,
     /// How it ended: `quit`, `peer-closed`, `timeout`, `errors`, `stopping`, `io`.
     pub how: &'static str,
     /// How long it lasted.
@@ -54,8 +56,25 @@ impl Event for SessionClosed {
     fn emit(self, ops: &Ops) {
         ops.metrics.sessions.dec();
         line!(ops, Level::DEBUG, "session.closed",
-            session = %self.session, peer = %self.peer, mails = self.mails, how = self.how,
+            session = %self.session, peer = %self.peer, mails = self.mails, tls = self.tls, how = self.how,
             elapsed_ms = millis(self.lasted));
+    }
+}
+
+/// `session.tls-failed`: the handshake behind STARTTLS came to nothing; the session ends.
+pub struct TlsFailed<'a> {
+    /// The session.
+    pub session: SessionId,
+    /// The peer.
+    pub peer: IpAddr,
+    /// What was wrong.
+    pub error: &'a str,
+}
+
+impl Event for TlsFailed<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::INFO, "session.tls-failed",
+            session = %self.session, peer = %self.peer, error = self.error);
     }
 }
 

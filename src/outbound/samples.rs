@@ -88,6 +88,8 @@ fn smtp() -> SmtpConfig {
         max_connections_per_peer: 10,
         memory_budget: 1 << 20,
         allow_from: Vec::new(),
+        tls: None,
+        require_tls: false,
         on_drop: OnDrop::Accept,
         bare_newlines: BareNewlines::Refuse,
         postmaster: None,

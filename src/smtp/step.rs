@@ -16,6 +16,10 @@ pub enum Input<'a> {
     Memory(bool),
     /// Answers [`Action::Deliver`].
     Delivered(MailId, Delivery),
+    /// Answers [`Action::StartTls`]: whether a handshake can be made.
+    StartTls(bool),
+    /// Answers [`Action::Handshake`]: from here on all bytes are those within TLS.
+    Encrypted,
     /// The peer has sent nothing for too long.
     Idle,
     /// The peer sends too slowly.
@@ -33,6 +37,10 @@ pub enum Action {
     Read,
     /// Ask whether a mail may come in; answer with [`Input::Mail`].
     Mail(MailRequest),
+    /// Ask whether a TLS handshake can be made; answer with [`Input::StartTls`].
+    StartTls,
+    /// Send the replies, then make the handshake; answer with [`Input::Encrypted`]. No byte is left of what was read.
+    Handshake,
     /// Ask for this many bytes of memory more; answer with [`Input::Memory`].
     Reserve(usize),
     /// Hand the mail on; answer with [`Input::Delivered`].
@@ -112,7 +120,7 @@ pub enum MailAnswer {
 pub struct ReceivedMail {
     /// The name that the peer gave itself.
     pub helo: String,
-    /// HELO or EHLO, and whether SMTPUTF8 is on the mail.
+    /// HELO or EHLO, and whether SMTPUTF8 or TLS are on.
     pub protocol: Protocol,
     /// The reverse-path's mailbox; empty for `<>`.
     pub reverse_path: String,

@@ -31,6 +31,8 @@ use vestibule::{
 
 use crate::support;
 
+mod starttls;
+
 /// What the listener is given, and what it has given back.
 struct House {
     parts: Parts,

@@ -74,6 +74,8 @@ fn smtp(listen: SocketAddr) -> SmtpConfig {
         max_connections_per_peer: 200,
         memory_budget: 256 << 20,
         allow_from: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        tls: None,
+        require_tls: false,
         on_drop: OnDrop::Accept,
         bare_newlines: BareNewlines::Refuse,
         postmaster: Some("ops@example.com".parse().unwrap()),

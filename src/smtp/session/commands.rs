@@ -22,7 +22,8 @@ impl Session {
         match command {
             Command::Ehlo(name) => Ok(self.hello(name, true, policy)),
             Command::Helo(name) => Ok(self.hello(name, false, policy)),
-            Command::Mail(mail) => self.mail(mail),
+            Command::StartTls => self.starttls(policy),
+            Command::Mail(mail) => self.mail(mail, policy),
             Command::Rcpt(mailbox) => self.recipient(mailbox, policy),
             Command::Data => self.begin_data(policy),
             Command::Bdat { size, last } => Ok(self.begin_chunk(size, last, policy)),
@@ -55,6 +56,9 @@ impl Session {
         for keyword in ["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"] {
             Reply::Hello.write_more(&mut self.replies, keyword);
         }
+        if policy.starttls && !self.encrypted {
+            Reply::Hello.write_more(&mut self.replies, "STARTTLS");
+        }
         self.say(Reply::Hello, "CHUNKING")
     }
 
@@ -63,7 +67,11 @@ impl Session {
         self.mail_refused = false;
     }
 
-    fn mail(&mut self, mail: MailCommand<'_>) -> Result<Action, Reply> {
+    fn mail(&mut self, mail: MailCommand<'_>, policy: &Policy) -> Result<Action, Reply> {
+        if policy.require_tls && !self.encrypted {
+            self.mail_refused = true;
+            return Err(Reply::TlsRequired);
+        }
         if self.hello.is_none() {
             return Err(Reply::HelloFirst);
         }

@@ -83,12 +83,15 @@ impl Session {
     }
 
     fn protocol(&self, utf8: bool) -> (String, Protocol) {
-        match &self.hello {
-            Some(Hello { name, .. }) if utf8 => (name.clone(), Protocol::Utf8Smtp),
-            Some(Hello { name, extended: true }) => (name.clone(), Protocol::Esmtp),
-            Some(Hello { name, extended: false }) => (name.clone(), Protocol::Smtp),
-            None => (String::new(), Protocol::Smtp),
-        }
+        let Some(Hello { name, extended }) = &self.hello else { return (String::new(), Protocol::Smtp) };
+        let protocol = match (extended, utf8, self.encrypted) {
+            (false, false, _) => Protocol::Smtp,
+            (true, false, false) => Protocol::Esmtp,
+            (true, false, true) => Protocol::Esmtps,
+            (_, true, false) => Protocol::Utf8Smtp,
+            (_, true, true) => Protocol::Utf8Smtps,
+        };
+        (name.clone(), protocol)
     }
 
     pub(super) fn delivered(&mut self, mail_id: MailId, delivery: Delivery, policy: &Policy) -> Action {
