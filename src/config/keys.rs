@@ -100,7 +100,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 ],
             ),
             later("xclient_from", Default("[]"), &["Of them, who may use XCLIENT."]),
-            later("proxy_from", Default("[]"), &["Of them, who must begin with a PROXY v1 or v2 header."]),
+            key(
+                "proxy_from",
+                Default("[]"),
+                &[
+                    "Networks of the proxies, which must begin with a PROXY v1 or v2 header (within 3 s, or the connection is",
+                    "closed). The client that the header tells is the peer: allow_from, caps and rates are about it. Health",
+                    "checks (LOCAL, UNKNOWN) come from the proxy itself, which allow_from must hold then.",
+                ],
+            ),
             key(
                 "require_tls",
                 Default("false"),

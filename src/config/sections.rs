@@ -88,7 +88,7 @@ pub(super) fn smtp(
     let memory_budget = r.value(&at, "memory_budget", values::size(1, MAX_SIZE));
     let allow_from = r.list(&at, "allow_from", names::network);
     later_list(r, "smtp", "xclient_from");
-    later_list(r, "smtp", "proxy_from");
+    let proxy_from = r.list(&at, "proxy_from", names::network);
     let tls = tls::tls(r, folder, read_file);
     let require_tls = r.value(&at, "require_tls", values::truth);
     let on_drop = r.value(&at, "on_drop", words::on_drop);
@@ -105,6 +105,7 @@ pub(super) fn smtp(
         max_connections_per_peer: max_connections_per_peer? as usize,
         memory_budget: memory_budget?,
         allow_from: plain(allow_from?),
+        proxy_from: plain(proxy_from?),
         tls,
         require_tls: require_tls?,
         on_drop: on_drop?,

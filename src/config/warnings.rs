@@ -127,6 +127,11 @@ fn smtp(config: &Config, out: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    for network in config.smtp.proxy_from.iter().filter(|network| network.prefix_len() == 0) {
+        out.push(format!(
+            "smtp.proxy_from holds {network}: every host that can connect may say that it is another; name your proxies"
+        ));
+    }
     for network in config.smtp.allow_from.iter().filter(|network| network.prefix_len() == 0) {
         out.push(format!(
             "smtp.allow_from holds {network}: every host that can connect may send; name the networks of your relays"

@@ -36,6 +36,11 @@ pub(super) const LARGE_MAIL_BUFFER: usize = 128 * 1024;
 /// Replies are sent at this many bytes even while more commands wait in the buffer.
 pub(super) const MOST_REPLIES: usize = 8 * 1024;
 
+/// Longest wait for a PROXY header; a proxy sends it at once.
+pub(super) const PROXY_HEADER: Duration = Duration::from_secs(3);
+/// Connections that have yet to send their PROXY header; beyond them a connection is just closed.
+pub(super) const PROXY_HEADERS: usize = 1024;
+
 /// Connections that are being told 421 at once; beyond them the connection is just closed.
 pub(super) const REFUSALS: usize = 64;
 /// Longest time for one such connection.

@@ -84,7 +84,7 @@ pub struct SmtpRefused<'a> {
     pub session: Option<SessionId>,
     /// The peer.
     pub peer: IpAddr,
-    /// The reply's code.
+    /// The reply's code; 0 where the connection was closed without a reply.
     pub code: u16,
     /// The name of the reply's row in the table.
     pub reason: &'static str,

@@ -31,6 +31,7 @@ use vestibule::{
 
 use crate::support;
 
+mod proxy;
 mod starttls;
 
 /// What the listener is given, and what it has given back.
