@@ -67,6 +67,7 @@ fn smtp(config: &Config) -> Value {
         "max_connections_per_peer": smtp.max_connections_per_peer,
         "memory_budget": smtp.memory_budget,
         "allow_from": texts(&smtp.allow_from),
+        "xclient_from": texts(&smtp.xclient_from),
         "proxy_from": texts(&smtp.proxy_from),
         "tls": smtp.tls.as_ref().map(|tls| json!({"certificate": tls.certificate, "key": tls.key})),
         "require_tls": smtp.require_tls,

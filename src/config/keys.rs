@@ -99,7 +99,14 @@ pub(super) const SECTIONS: &[Section] = &[
                     "Networks of the relays that may send at all. Any other peer gets 421 4.7.1 and tries again later.",
                 ],
             ),
-            later("xclient_from", Default("[]"), &["Of them, who may use XCLIENT."]),
+            key(
+                "xclient_from",
+                Default("[]"),
+                &[
+                    "Of them, who may tell with XCLIENT or XFORWARD for whom they speak; that client is the peer then, in the",
+                    "log and for the rates. All others get 550 5.7.0.",
+                ],
+            ),
             key(
                 "proxy_from",
                 Default("[]"),

@@ -75,6 +75,8 @@ pub struct SmtpConfig {
     pub memory_budget: u64,
     /// Networks of the relays that may send at all.
     pub allow_from: Vec<IpNet>,
+    /// Networks of the relays that may use XCLIENT and XFORWARD.
+    pub xclient_from: Vec<IpNet>,
     /// Networks of the proxies that must begin with a PROXY header.
     pub proxy_from: Vec<IpNet>,
     /// `[smtp.tls]`; `None`: STARTTLS is not offered.

@@ -59,14 +59,6 @@ fn never<T>(_: &T) -> bool {
     false
 }
 
-fn later_list(r: &mut Reader<'_>, table: &str, name: &str) {
-    let Some(scope) = scope(r, table) else { return };
-    let entries = r.list(&scope, name, names::network);
-    if entries.is_some_and(|entries| !entries.is_empty()) {
-        not_yet(r, &scope, name);
-    }
-}
-
 pub(super) fn hostname(r: &mut Reader<'_>) -> Option<Domain> {
     let top = scope(r, "")?;
     r.value(&top, "hostname", names::domain)
@@ -87,7 +79,7 @@ pub(super) fn smtp(
     let max_connections_per_peer = r.value(&at, "max_connections_per_peer", values::number(1, 1_000_000));
     let memory_budget = r.value(&at, "memory_budget", values::size(1, MAX_SIZE));
     let allow_from = r.list(&at, "allow_from", names::network);
-    later_list(r, "smtp", "xclient_from");
+    let xclient_from = r.list(&at, "xclient_from", names::network);
     let proxy_from = r.list(&at, "proxy_from", names::network);
     let tls = tls::tls(r, folder, read_file);
     let require_tls = r.value(&at, "require_tls", values::truth);
@@ -105,6 +97,7 @@ pub(super) fn smtp(
         max_connections_per_peer: max_connections_per_peer? as usize,
         memory_budget: memory_budget?,
         allow_from: plain(allow_from?),
+        xclient_from: plain(xclient_from?),
         proxy_from: plain(proxy_from?),
         tls,
         require_tls: require_tls?,

@@ -198,6 +198,7 @@ fn config() -> Config {
             memory_budget: 1 << 20,
             allow_from: Vec::new(),
             tls: None,
+            xclient_from: Vec::new(),
             proxy_from: Vec::new(),
             require_tls: false,
             on_drop: OnDrop::Accept,

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::LogAddresses,
-    ops::{Event, SessionClosed, SessionOpened, SmtpRefused, TlsFailed, time_ordered_uuid},
+    ops::{Event, SessionClosed, SessionOpened, SessionRelayed, SmtpRefused, TlsFailed, time_ordered_uuid},
     smtp::{Action, Delivery, Ended, Input, MailAnswer, MailRequest, ReceivedMail, Session, Waiting},
     types::{MailId, SessionId},
 };
@@ -32,7 +32,6 @@ struct Alarms<'a> {
 
 /// One connection with its session.
 ///
-/// XCLIENT will replace `peer`.
 struct Driver<S> {
     stream: Stream<S>,
     tls: Option<&'static str>,
@@ -76,13 +75,15 @@ where
         let ops = &shared.parts.ops;
         let (id, opened) = (SessionId::new(time_ordered_uuid(ops.clock.now())), Instant::now());
         SessionOpened { session: id, peer }.emit(ops);
+        let in_force = shared.in_force();
+        let trusted = in_force.config.smtp.xclient_from.iter().any(|network| network.contains(&peer));
         Self {
             stream: Stream::Plain(stream),
             tls: None,
             peer,
-            in_force: shared.in_force(),
+            in_force,
             id,
-            session: Session::new(),
+            session: if trusted { Session::of_trusted_relay() } else { Session::new() },
             buffer: ReadBuffer::default(),
             hold: shared.budget.hold(),
             deadlines: Deadlines::new(opened),
@@ -109,6 +110,7 @@ where
                 Action::Reserve(bytes) => Some(Input::Memory(self.reserve(bytes))),
                 Action::Deliver(mail) => Some(self.deliver(mail, alarms).await?),
                 Action::StartTls => Some(Input::StartTls(self.can_encrypt())),
+                Action::Peer(client) => self.speaks_for(client),
                 Action::Handshake => Some(self.handshake(alarms).await?),
                 Action::Close(ended) => {
                     self.close(ended, alarms).await?;
@@ -182,6 +184,15 @@ where
     fn may_mail(&mut self, request: &MailRequest) -> MailAnswer {
         self.in_force = self.shared.in_force();
         self.shared.may_mail(&self.in_force.config, self.peer, request)
+    }
+
+    /// The peer's networks were looked at when it connected, and its place stays its own.
+    fn speaks_for(&mut self, client: Option<IpAddr>) -> Option<Input<'static>> {
+        if let Some(client) = client {
+            SessionRelayed { session: self.id, peer: self.peer, client }.emit(&self.shared.parts.ops);
+            self.peer = client;
+        }
+        None
     }
 
     /// The handshake goes by the certificate in force now.

@@ -61,6 +61,23 @@ impl Event for SessionClosed {
     }
 }
 
+/// `session.relayed`: a trusted relay told with XCLIENT for whom it speaks from now on.
+pub struct SessionRelayed {
+    /// The session.
+    pub session: SessionId,
+    /// The peer so far: the relay.
+    pub peer: IpAddr,
+    /// The client, which is the peer of all that follows.
+    pub client: IpAddr,
+}
+
+impl Event for SessionRelayed {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::DEBUG, "session.relayed",
+            session = %self.session, peer = %self.peer, client = %self.client);
+    }
+}
+
 /// `session.tls-failed`: the handshake behind STARTTLS came to nothing; the session ends.
 pub struct TlsFailed<'a> {
     /// The session.

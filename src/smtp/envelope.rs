@@ -43,9 +43,9 @@ pub struct Envelope {
     pub mail_id: MailId,
     /// The session it came in.
     pub session: SessionId,
-    /// The peer: the relay that connected.
+    /// The peer: the relay that connected, or the client that a trusted relay or proxy told (PROXY, XCLIENT, XFORWARD).
     pub peer: IpAddr,
-    /// The name that the peer gave with HELO or EHLO.
+    /// The name that the peer gave with HELO or EHLO, or that a trusted relay told.
     pub helo: String,
     /// HELO or EHLO.
     pub protocol: Protocol,

@@ -142,7 +142,7 @@ replies! {
     BadReversePath: Permanent 1 Some((1, 7)), "bad-reverse-path", "write MAIL FROM:<user@example.com>";
     /// The forward-path does not parse.
     BadForwardPath: Permanent 1 Some((1, 3)), "bad-forward-path", "write RCPT TO:<user@example.com>";
-    /// Known, but not offered here: EXPN, AUTH, XCLIENT and more; STARTTLS without a certificate.
+    /// Known, but not offered here: EXPN, AUTH and more; STARTTLS without a certificate.
     NotOffered: Permanent 2 Some((5, 1)), "not-offered", "not offered here";
     /// Needs EHLO or HELO first.
     HelloFirst: Permanent 3 Some((5, 1)), "hello-first", "send EHLO first";
@@ -162,6 +162,8 @@ replies! {
     UnknownParameter: Permanent 55 Some((5, 4)), "unknown-parameter", "parameter not offered here";
     /// A UTF-8 address without SMTPUTF8 (RFC 6531 §3.5).
     Utf8NotDeclared: Permanent 53 Some((6, 7)), "utf8-not-declared", "a UTF-8 address needs SMTPUTF8 on MAIL";
+    /// XCLIENT or XFORWARD of a peer that is not in `smtp.xclient_from`.
+    MayNotSpeakForOthers: Permanent 50 Some((7, 0)), "xclient-not-allowed", "you may not speak for other clients";
     /// An address of no project.
     UnknownRecipient: Permanent 50 Some((1, 1)), "unknown-recipient", "no such recipient here";
     /// Larger than `smtp.max_message_size`.

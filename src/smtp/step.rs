@@ -1,5 +1,7 @@
 //! What goes in and out of the session's steps.
 
+use std::net::IpAddr;
+
 use super::{Delivery, Envelope, Protocol, Recipient, Reply};
 use crate::types::{MailId, SessionId, Time};
 
@@ -41,6 +43,8 @@ pub enum Action {
     StartTls,
     /// Send the replies, then make the handshake; answer with [`Input::Encrypted`]. No byte is left of what was read.
     Handshake,
+    /// A relay told for whom it speaks from now on: with an address, that is the peer. Then step again as for `Continue`.
+    Peer(Option<IpAddr>),
     /// Ask for this many bytes of memory more; answer with [`Input::Memory`].
     Reserve(usize),
     /// Hand the mail on; answer with [`Input::Delivered`].
@@ -118,7 +122,7 @@ pub enum MailAnswer {
 /// A mail whose last byte has come.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReceivedMail {
-    /// The name that the peer gave itself.
+    /// The name that the peer gave itself, or that a relay told of it.
     pub helo: String,
     /// HELO or EHLO, and whether SMTPUTF8 or TLS are on.
     pub protocol: Protocol,
@@ -126,6 +130,8 @@ pub struct ReceivedMail {
     pub reverse_path: String,
     /// The recipients in the order of RCPT; never empty.
     pub recipients: Vec<Recipient>,
+    /// The client, where a relay told of it with XFORWARD.
+    pub client: Option<IpAddr>,
     /// The mail, dots unstuffed.
     pub content: Vec<u8>,
 }
@@ -136,10 +142,11 @@ impl ReceivedMail {
         self,
         mail_id: MailId,
         session: SessionId,
-        peer: std::net::IpAddr,
+        peer: IpAddr,
         received_at: Time,
     ) -> (Envelope, Vec<u8>) {
-        let Self { helo, protocol, reverse_path, recipients, content } = self;
+        let Self { helo, protocol, reverse_path, recipients, client, content } = self;
+        let peer = client.unwrap_or(peer);
         let envelope =
             Envelope { mail_id, session, peer, helo, protocol, reverse_path, recipients, received_at };
         (envelope, content)

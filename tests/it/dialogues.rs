@@ -3,7 +3,8 @@
 //! ```text
 //! # remark
 //! @ max_message_size 100     policy: also max_recipients, bare_newlines normalize, memory (bytes that may be granted),
-//!                            starttls (offered; then withdrawn: has gone since), require_tls yes
+//!                            starttls (offered; then withdrawn: has gone since), require_tls yes, xclient yes (the peer
+//!                            may use it)
 //! @ answer low-space         what MAIL is answered with; @ delivery rejected: what becomes of each mail
 //! C: NOOP                    the client sends this line with CRLF
 //! C> NO\rOP\n                the client sends these bytes: \r \n \t \0 \\ \xNN, and \{1000*x} for repeated ones
@@ -39,6 +40,7 @@ struct Dialogue {
     policy: Policy,
     memory: usize,
     certificate: bool,
+    trusted: bool,
     answer: MailAnswer,
     delivery: Delivery,
     moves: Vec<Move>,
@@ -60,6 +62,7 @@ impl Dialogue {
             },
             memory: usize::MAX,
             certificate: true,
+            trusted: false,
             answer: MailAnswer::Open,
             delivery: Delivery::Accepted,
             moves: Vec::new(),
@@ -100,6 +103,7 @@ impl Dialogue {
                 self.policy.starttls = true;
                 self.certificate = value == "offered";
             }
+            "xclient" => self.trusted = value == "yes",
             "require_tls" => self.policy.require_tls = value == "yes",
             "memory" => self.memory = value.parse().ok()?,
             "bare_newlines" => self.policy.normalize_newlines = value == "normalize",
@@ -189,7 +193,7 @@ impl<'a> Run<'a> {
     fn new(dialogue: &'a Dialogue) -> Self {
         let mut run = Self {
             dialogue,
-            session: Session::new(),
+            session: if dialogue.trusted { Session::of_trusted_relay() } else { Session::new() },
             pending: Vec::new(),
             replies: Vec::new(),
             mails: Vec::new(),
@@ -233,7 +237,7 @@ impl<'a> Run<'a> {
                 "every refusal is reported, no other"
             );
             told = match step.action {
-                Action::Continue => None,
+                Action::Continue | Action::Peer(_) => None,
                 Action::Read => break,
                 Action::Mail(_) => Some(Input::Mail(self.dialogue.answer)),
                 Action::Reserve(bytes) => Some(Input::Memory(self.reserve(bytes))),

@@ -33,6 +33,7 @@ use crate::support;
 
 mod proxy;
 mod starttls;
+mod xclient;
 
 /// What the listener is given, and what it has given back.
 struct House {

@@ -75,6 +75,7 @@ fn smtp(listen: SocketAddr) -> SmtpConfig {
         memory_budget: 256 << 20,
         allow_from: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         tls: None,
+        xclient_from: Vec::new(),
         proxy_from: Vec::new(),
         require_tls: false,
         on_drop: OnDrop::Accept,

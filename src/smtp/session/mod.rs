@@ -4,10 +4,11 @@
 //! so there is only ever one thing to do.
 //!
 //! STARTTLS ([`starttls`]) has the driver upgrade the stream, and the session forgets all that it learnt before (RFC 3207
-//! §4.2). A seam for what is not built yet: XCLIENT would be one more [`Action`], which replaces the peer and greets anew.
+//! §4.2). XCLIENT ([`relayed`]) has it replace the peer, and the session greets anew.
 
 mod commands;
 mod content;
+mod relayed;
 mod starttls;
 
 use super::{
@@ -15,6 +16,7 @@ use super::{
     body::Body,
     command,
     line::{self, Line, Skip},
+    xclient::Client,
 };
 
 /// Errors after which a session ends.
@@ -76,6 +78,9 @@ pub struct Session {
     spoken: bool,
     mail_refused: bool,
     encrypted: bool,
+    may_speak_for_others: bool,
+    client_helo: Option<String>,
+    forwarded: Client,
 }
 
 impl Default for Session {
@@ -99,7 +104,23 @@ impl Session {
             spoken: false,
             mail_refused: false,
             encrypted: false,
+            may_speak_for_others: false,
+            client_helo: None,
+            forwarded: Client { address: None, helo: None },
         }
+    }
+
+    /// A session that begins, of a relay that may use XCLIENT and XFORWARD.
+    pub fn of_trusted_relay() -> Self {
+        Self { may_speak_for_others: true, ..Self::new() }
+    }
+
+    /// What was said so far is forgotten, but for what the peer is, and the errors, of which a session has so many.
+    fn begin_anew(&mut self) {
+        let old = std::mem::take(self);
+        let Self { replies, refusal, errors, unknown, encrypted, may_speak_for_others, .. } = old;
+        *self = Self { replies, refusal, errors, unknown, encrypted, may_speak_for_others, ..Self::new() };
+        self.spoken = true;
     }
 
     /// Replies that are not sent yet.
@@ -250,7 +271,8 @@ impl Session {
         }
         // Commands that were pipelined behind a refused MAIL are no fault of the peer's (RFC 2920 §3.1).
         let follows = self.mail_refused && reply == Reply::MailFirst;
-        if !matches!(reply.code(), 500..=503 | 553 | 555) || follows {
+        let error = matches!(reply.code(), 500..=503 | 553 | 555) || reply == Reply::MayNotSpeakForOthers;
+        if !error || follows {
             return reply;
         }
         self.errors += 1;

@@ -32,10 +32,13 @@ impl Session {
         Action::Handshake
     }
 
-    /// TLS is on: nothing that was said in the clear counts (§4.2), but for the errors, of which a session has so many.
+    /// TLS is on: nothing that was said in the clear counts (§4.2).
     pub(super) fn restart(&mut self) -> Action {
-        let (errors, unknown) = (self.errors, self.unknown);
-        *self = Self { errors, unknown, spoken: true, encrypted: true, ..Self::new() };
+        let client_helo = self.client_helo.take();
+        self.begin_anew();
+        self.encrypted = true;
+        // Whom the relay speaks for is no less true: the driver keeps the address, too.
+        self.client_helo = client_helo;
         Action::Continue
     }
 }
