@@ -77,7 +77,8 @@ async fn behind_proxy(shared: &Arc<Shared>, mut stream: TcpStream, proxy: IpAddr
 
 /// Tells of a connection that was closed without a word.
 fn closed(shared: &Shared, peer: IpAddr, detail: &str) {
-    SmtpRefused { session: None, peer, code: 0, reason: "no-proxy-header", detail }.emit(&shared.parts.ops);
+    SmtpRefused { session: None, peer, code: 0, reason: "no-proxy-header", mail_from: None, detail }
+        .emit(&shared.parts.ops);
 }
 
 fn greet(shared: &Arc<Shared>, stream: TcpStream, peer: IpAddr) {

@@ -78,7 +78,7 @@ impl Event for SessionRelayed {
     }
 }
 
-/// `session.tls-failed`: the handshake behind STARTTLS came to nothing; the session ends.
+/// `tls.failed`: the handshake behind STARTTLS came to nothing; the session ends.
 pub struct TlsFailed<'a> {
     /// The session.
     pub session: SessionId,
@@ -90,7 +90,7 @@ pub struct TlsFailed<'a> {
 
 impl Event for TlsFailed<'_> {
     fn emit(self, ops: &Ops) {
-        line!(ops, Level::INFO, "session.tls-failed",
+        line!(ops, Level::INFO, "tls.failed",
             session = %self.session, peer = %self.peer, error = self.error);
     }
 }

@@ -117,8 +117,8 @@ async fn plaintext_after_the_220_is_no_handshake() {
     let _ = client.0.read_to_end(&mut rest).await;
     // A TLS alert (record type 21), never a reply.
     assert!(rest.first().is_none_or(|first| *first == 21), "{}", rest.escape_ascii());
-    until("the failure is told", || !house.log.events("session.tls-failed").is_empty()).await;
-    assert!(house.log.events("session.tls-failed")[0]["error"].is_string());
+    until("the failure is told", || !house.log.events("tls.failed").is_empty()).await;
+    assert!(house.log.events("tls.failed")[0]["error"].is_string());
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +130,7 @@ async fn a_handshake_has_a_deadline() {
     client.send([22, 3, 1]).await;
     client.expect_end().await;
     attending.await.unwrap();
-    let error = house.log.events("session.tls-failed")[0]["error"].to_string();
+    let error = house.log.events("tls.failed")[0]["error"].to_string();
     assert!(error.contains("30 s"), "{error}");
     assert_eq!(house.log.events("session.closed")[0]["how"], "timeout");
 }
