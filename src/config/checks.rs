@@ -10,7 +10,7 @@ use super::{
     reader::Reader,
     sections::WrittenProject,
     urls,
-    values::{self, Wrong, in_units},
+    values::{self, Wrong},
     words,
 };
 use crate::{access::AccountCreation, authn::AuthenticationMode};
@@ -20,8 +20,7 @@ pub(super) type At = (&'static str, &'static str);
 
 /// All checks within the site's own tables.
 pub(super) fn site(r: &mut Reader<'_>) {
-    nobody(r);
-    budget(r);
+    nowhere(r);
     rejection(r);
     sockets(r);
     relay(r);
@@ -50,28 +49,11 @@ fn place(r: &Reader<'_>, table: &str, name: &str) -> Option<Range<usize>> {
     section(table).and_then(|section| r.scope(section).place(name))
 }
 
-/// Lists that must not be empty.
-fn nobody(r: &mut Reader<'_>) {
+/// Mail comes in somewhere.
+fn nowhere(r: &mut Reader<'_>) {
     if r.is_empty_list("smtp", "listen") {
         let wrong = Wrong::new("no address to listen on", "name at least one, such as \"127.0.0.1:2525\"");
         at_key(r, ("smtp", "listen"), None, wrong);
-    }
-    if r.is_empty_list("smtp", "allow_from") {
-        let problem = "no relay may send: every connection would get 421";
-        at_key(r, ("smtp", "allow_from"), None, Wrong::new(problem, "name the networks of your relays"));
-    }
-}
-
-fn budget(r: &mut Reader<'_>) {
-    let size = |name| r.peek("smtp", name, values::size(1, u64::MAX));
-    let (Some(budget), Some(largest)) = (size("memory_budget"), size("max_message_size")) else { return };
-    if budget < largest {
-        let (budget, largest) = (in_units(budget), in_units(largest));
-        let wrong = Wrong::new(
-            format!("{budget} hold no mail of smtp.max_message_size ({largest})"),
-            format!("write at least \"{largest}\", or a smaller smtp.max_message_size"),
-        );
-        at_key(r, ("smtp", "memory_budget"), Some(("smtp", "max_message_size")), wrong);
     }
 }
 

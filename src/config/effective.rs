@@ -46,6 +46,9 @@ fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
 
 fn duration(length: Duration) -> String {
     let seconds = length.as_secs();
+    if length.is_zero() {
+        return "0s".to_owned();
+    }
     for (unit, size) in [("d", 86_400), ("h", 3600), ("min", 60)] {
         if seconds.is_multiple_of(size) && length.subsec_nanos() == 0 {
             return format!("{}{unit}", seconds / size);

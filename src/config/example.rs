@@ -8,8 +8,9 @@ use super::keys::{Key, PROJECTS, SECTIONS, Section, Shown};
 const HEAD: &str = "\
 # vestibule: every key with its default and meaning. Generated from the daemon's table of keys.
 #
-# Keys that must be written have an example value. A line `#key = value` shows a default, or an example where it says
-# \"unset\"; remove the # to change it. `vestibule check --config FILE` tells every mistake and what is probably not meant.
+# Keys that must be written, and a project's name, have an example value. A line `#key = value` shows a default, or an
+# example where it says \"unset\"; remove the # to change it. `vestibule check --config FILE` tells every mistake and what is
+# probably not meant.
 # Sizes: bytes, or a number with B, KB, MB, GB, TB, KiB, MiB, GiB, TiB. Durations: such as \"7d\", \"1h\", \"30 min\".
 ";
 
@@ -45,7 +46,7 @@ fn line(out: &mut String, key: &Key) {
         let _ = writeln!(out, "# Not yet built: refused when set.");
     }
     let _ = match key.shown {
-        Shown::Required(value) => writeln!(out, "{} = {value}", key.name),
+        Shown::Required(value) | Shown::Suggested(value) => writeln!(out, "{} = {value}", key.name),
         Shown::Default(value) => writeln!(out, "#{} = {value}", key.name),
         Shown::Unset(value) => writeln!(out, "#{} = {value}   # unset by default", key.name),
     };

@@ -1,4 +1,4 @@
-//! The projects and their inboxes: each key and each address once, and no way for our own mail back to us.
+//! The projects and their inboxes: each key and each address once, and no way for the postmaster's mail back to us.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -47,7 +47,7 @@ pub(super) fn projects(
         }
         projects.extend(finished(project));
     }
-    loops(r, &routes);
+    postmaster(r, &routes);
     Some((projects, routes))
 }
 
@@ -105,16 +105,8 @@ fn unique_inbox(
     }
 }
 
-/// Mail of ours, and mail for the postmaster, must not come back to us.
-fn loops(r: &mut Reader<'_>, routes: &RouteTable) {
-    let from = r.peek("mail", "from", names::mailbox);
-    if let Some(Route::Project(project)) = from.and_then(|from| routes.route(&from.address)) {
-        let wrong = Wrong::new(
-            format!("this is an inbox of project {project}: replies to our mail would become requests"),
-            "use an address that is no inbox and that somebody reads",
-        );
-        at_key(r, ("mail", "from"), None, wrong);
-    }
+/// Mail for the postmaster must not come back to us.
+fn postmaster(r: &mut Reader<'_>, routes: &RouteTable) {
     let postmaster = r.peek("smtp", "postmaster", names::address);
     let problem = match postmaster.and_then(|postmaster| routes.route(&postmaster)) {
         Some(Route::Project(project)) => {

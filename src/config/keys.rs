@@ -10,6 +10,8 @@ pub(super) enum Shown {
     Default(&'static str),
     /// Nothing holds where the key is not written; this TOML value is an example.
     Unset(&'static str),
+    /// The same, and the example file has it written: most will want it.
+    Suggested(&'static str),
 }
 
 /// One key.
@@ -59,7 +61,7 @@ const fn later(name: &'static str, shown: Shown, meaning: &'static [&'static str
     Key { name, shown, meaning, later: true }
 }
 
-use Shown::{Default, Required, Unset};
+use Shown::{Default, Required, Suggested, Unset};
 
 /// All tables in the order of the example file.
 pub(super) const SECTIONS: &[Section] = &[
@@ -80,7 +82,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "max_message_size",
                 Default("\"36 MiB\""),
-                &["Largest mail, at least 64 KiB. A 25 MB attachment is 34 MB on the wire."],
+                &["Largest mail, 1 KiB to 1 GiB. A 25 MB attachment is 34 MB on the wire."],
             ),
             key("max_recipients", Default("100"), &["Most recipients of one mail."]),
             key("max_connections", Default("2000"), &["Most connections at once."]),
@@ -88,7 +90,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "memory_budget",
                 Default("\"256 MiB\""),
-                &["Bytes of mail in flight, all sessions together; at least max_message_size."],
+                &["Bytes of mail in flight, all sessions together. Over it: 452 4.3.1."],
             ),
             key(
                 "allow_from",
@@ -177,7 +179,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "admin_token",
                 Unset("\"a long random text\""),
                 &[
-                    "The bearer token of the API, at least 16 characters. Without a token the API answers 403.",
+                    "The bearer token of the API; 16 characters or more are hard to guess. Without a token the API answers 403.",
                 ],
             ),
             key(
@@ -204,7 +206,9 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "duplicate_window",
                 Default("\"7d\""),
-                &["A copy of a mail that was created or held within this time is dropped as a duplicate."],
+                &[
+                    "A copy of a mail that was created or held within this time is dropped as a duplicate; \"0s\" = off.",
+                ],
             ),
         ],
     },
@@ -224,7 +228,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "from",
                 Required("\"Example Help <help@example.com>\""),
                 &[
-                    "Its From. Not one of the inbox addresses: replies and bounces must not come back as requests.",
+                    "Its From, where replies go. It may be an inbox of a project: a reply to a verification mail then waits",
+                    "with the mail that it is about.",
                 ],
             ),
             later("acknowledge", Default("false"), &["Mail the customer the request's key."]),
@@ -239,17 +244,21 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "verification",
         meaning: &["Holding mail until its sender proves the address."],
         keys: &[
-            key("link_lifetime", Default("\"7d\""), &["How long a mailed link works."]),
-            key("hold_for", Default("\"30d\""), &["How long a mail waits; then it is dropped."]),
+            key("link_lifetime", Default("\"7d\""), &["How long a mailed link works, at least \"1s\"."]),
+            key(
+                "hold_for",
+                Default("\"30d\""),
+                &["How long a mail waits, at least \"1s\"; then it is dropped."],
+            ),
             key(
                 "resend_after",
                 Default("\"1h\""),
-                &["Shortest time between two verification mails to one address."],
+                &["Shortest time between two verification mails to one address; \"0s\" = none."],
             ),
             key(
                 "max_mails_per_address_per_day",
                 Default("2"),
-                &["Most verification mails to one address in 24 hours, 1 to 24."],
+                &["Most verification mails to one address in 24 hours, 1 to 64."],
             ),
             key(
                 "max_mails_per_minute",
@@ -404,7 +413,7 @@ pub(super) const SECTIONS: &[Section] = &[
                     "Begins the request ids: IT-1, IT-2, … 1 to 10 capital letters and digits, a letter first.",
                 ],
             ),
-            key("name", Unset("\"IT support\""), &["Its name, as customers read it. Unset: its key."]),
+            key("name", Suggested("\"IT support\""), &["Its name, as customers read it. Unset: its key."]),
             key(
                 "addresses",
                 Required("[\"it@help.example.com\"]"),

@@ -135,7 +135,7 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// Free bytes below which MAIL is answered 452; 0 = off.
     pub min_free: u64,
-    /// How long a mail is remembered so that its copy is dropped.
+    /// How long a mail is remembered so that its copy is dropped; zero = not at all.
     pub duplicate_window: Duration,
 }
 
@@ -209,7 +209,7 @@ pub struct VerificationConfig {
     pub link_lifetime: Duration,
     /// How long a mail waits.
     pub hold_for: Duration,
-    /// Shortest time between two verification mails to one address.
+    /// Shortest time between two verification mails to one address; zero = any.
     pub resend_after: Duration,
     /// Most verification mails to one address in 24 hours.
     pub max_mails_per_address_per_day: usize,

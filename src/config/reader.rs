@@ -278,7 +278,9 @@ fn default_of(section: &Section, name: &str) -> Option<DeValue<'static>> {
 
 fn example_of(section: &Section, name: &str) -> &'static str {
     match section.key(name).map(|key| key.shown) {
-        Some(Shown::Required(text) | Shown::Default(text) | Shown::Unset(text)) => text,
+        Some(Shown::Required(text) | Shown::Default(text) | Shown::Unset(text) | Shown::Suggested(text)) => {
+            text
+        }
         None => "…",
     }
 }

@@ -21,10 +21,12 @@ use crate::{
     types::{Domain, ProjectKey},
 };
 
-/// Smallest `smtp.max_message_size` (RFC 5321 §4.5.3.1.7: a server takes mails of 64K octets).
-const MIN_MESSAGE: u64 = 64 << 10;
+/// Smallest `smtp.max_message_size`; less than RFC 5321 asks for is warned about, less than this is a slip.
+const MIN_MESSAGE: u64 = 1 << 10;
 /// Largest `smtp.max_message_size`; a mail is held in memory as a whole.
 const MAX_MESSAGE: u64 = 1 << 30;
+/// Shortest token of the API without a warning.
+const MIN_TOKEN: usize = 16;
 /// Largest size elsewhere: 1 PiB; more is a slip.
 const MAX_SIZE: u64 = 1 << 50;
 
@@ -79,7 +81,7 @@ pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
     let max_recipients = r.value(&at, "max_recipients", values::number(1, 10_000));
     let max_connections = r.value(&at, "max_connections", values::number(1, 1_000_000));
     let max_connections_per_peer = r.value(&at, "max_connections_per_peer", values::number(1, 1_000_000));
-    let memory_budget = r.value(&at, "memory_budget", values::size(MIN_MESSAGE, MAX_SIZE));
+    let memory_budget = r.value(&at, "memory_budget", values::size(1, MAX_SIZE));
     let allow_from = r.list(&at, "allow_from", names::network);
     later_list(r, "smtp", "xclient_from");
     later_list(r, "smtp", "proxy_from");
@@ -142,7 +144,18 @@ fn admin_token(
             Wrong::new("http.admin_token is set too; only one of the two counts", "remove one of them");
         r.mistake(at, "admin_token_file", wrong);
     }
+    guessable(r, at, "admin_token", written.as_deref());
+    guessable(r, at, "admin_token_file", from_file.as_deref());
     written.or(from_file).map(AdminToken)
+}
+
+fn guessable(r: &mut Reader<'_>, at: &Scope<'_>, name: &str, token: Option<&str>) {
+    if token.is_some_and(|token| token.len() < MIN_TOKEN) {
+        let path = at.path(name);
+        r.warnings.push(format!(
+            "{path}: a token of fewer than {MIN_TOKEN} characters is easily guessed; make one with `openssl rand -hex 32`"
+        ));
+    }
 }
 
 pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
@@ -154,7 +167,7 @@ pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
         if path.is_empty() { Err(empty()) } else { Ok(folder.join(path)) }
     });
     let min_free = r.value(&at, "min_free", values::size(0, MAX_SIZE));
-    let duplicate_window = r.value(&at, "duplicate_window", values::duration);
+    let duplicate_window = r.value(&at, "duplicate_window", values::duration_or_zero);
     Some(StoreConfig { path: path?, min_free: min_free?, duplicate_window: duplicate_window? })
 }
 
@@ -173,8 +186,8 @@ pub(super) fn verification(r: &mut Reader<'_>) -> Option<(VerificationConfig, us
     let per_minute = values::number(1, 100_000);
     let link_lifetime = r.value(&at, "link_lifetime", values::duration);
     let hold_for = r.value(&at, "hold_for", values::duration);
-    let resend_after = r.value(&at, "resend_after", values::duration);
-    let per_day = r.value(&at, "max_mails_per_address_per_day", values::number(1, 24));
+    let resend_after = r.value(&at, "resend_after", values::duration_or_zero);
+    let per_day = r.value(&at, "max_mails_per_address_per_day", values::number(1, 64));
     let internal = r.value(&at, "max_mails_per_minute", &per_minute);
     let external = r.value(&at, "max_mails_per_minute_external", &per_minute);
     let never_mail = r.list(&at, "never_mail", names::never_mail);

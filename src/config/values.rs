@@ -139,9 +139,27 @@ pub(super) fn in_units(bytes: u64) -> String {
     fitting.map_or_else(|| format!("{bytes} B"), |(name, factor)| format!("{} {name}", bytes / factor))
 }
 
-/// A duration above zero, at most ten years; a day has 24 hours.
+/// Shortest [`duration`].
+const MIN_DURATION: Duration = Duration::from_secs(1);
+
+/// A duration from one second to ten years; a day has 24 hours.
 pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
+    let length = duration_or_zero(value)?;
+    if length.is_zero() {
+        return Err(Wrong::new("a duration of zero", "write a duration above zero, such as \"1h\""));
+    }
+    if length < MIN_DURATION {
+        return Err(Wrong::new("a duration of less than a second", "write at least \"1s\""));
+    }
+    Ok(length)
+}
+
+/// A duration of at most ten years, or none at all: `"0s"`, or 0 without a unit.
+pub(super) fn duration_or_zero(value: &DeValue<'_>) -> Read<Duration> {
     let fix = "write a number and a unit, such as \"7d\", \"1h\" or \"30 min\"";
+    if integer(value) == Some(0) || value.as_str().is_some_and(|text| text.trim() == "0") {
+        return Ok(Duration::ZERO);
+    }
     let DeValue::String(text) = value else {
         return Err(Wrong::new(format!("{} where a duration is wanted", kind(value)), fix));
     };
@@ -149,9 +167,6 @@ pub(super) fn duration(value: &DeValue<'_>) -> Read<Duration> {
     let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| {
         Wrong::new(format!("\"{text}\" has no fixed length"), "write it in days or weeks, such as \"30d\"")
     })?;
-    if signed.is_zero() {
-        return Err(Wrong::new("a duration of zero", "write a duration above zero, such as \"1h\""));
-    }
     let length = Duration::try_from(signed).map_err(|_| {
         Wrong::new(format!("\"{text}\" is negative"), "write a duration above zero, such as \"1h\"")
     })?;
@@ -197,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_above_zero_and_bounded() {
+    fn durations_are_at_least_a_second_and_bounded() {
         for (written, seconds) in [
             ("\"7d\"", Some(7 * 86_400)),
             ("\"1h\"", Some(3600)),
@@ -205,8 +220,13 @@ mod tests {
             ("\"1 week\"", Some(7 * 86_400)),
             ("\"1d 12h\"", Some(129_600)),
             ("\"3650d\"", Some(3650 * 86_400)),
+            ("\"2s\"", Some(2)),
+            ("\"1s\"", Some(1)),
+            ("\"999ms\"", None),
             ("\"3651d\"", None),
             ("\"0s\"", None),
+            ("\"0\"", None),
+            ("0", None),
             ("\"-1h\"", None),
             ("\"1h ago\"", None),
             ("\"1 month\"", None),
@@ -216,6 +236,26 @@ mod tests {
             ("7", None),
         ] {
             assert_eq!(read(written, duration), seconds.map(Duration::from_secs), "{written}");
+        }
+    }
+
+    #[test]
+    fn some_durations_may_be_zero() {
+        for (written, millis) in [
+            ("\"0s\"", Some(0)),
+            ("\"0d\"", Some(0)),
+            ("\"0\"", Some(0)),
+            ("0", Some(0)),
+            ("\"1ms\"", Some(1)),
+            ("\"1h\"", Some(3_600_000)),
+            ("\"-1s\"", None),
+            ("\"3651d\"", None),
+            ("\"1\"", None),
+            ("1", None),
+            ("0.0", None),
+            ("\"\"", None),
+        ] {
+            assert_eq!(read(written, duration_or_zero), millis.map(Duration::from_millis), "{written}");
         }
     }
 

@@ -1,11 +1,17 @@
 //! What is valid but probably not meant (access-rules: *Addresses and domains*). Each text begins with the key.
 
-use super::model::{Config, Relay, RelaySecurity};
+use super::{
+    model::{Config, Relay, RelaySecurity},
+    values::in_units,
+};
 use crate::{
     access::{AccountCreation, DomainEntry, DomainList, ProjectAccess},
     authn::AuthenticationMode,
     types::Domain,
 };
+
+/// Every server takes mails of this many bytes (RFC 5321 §4.5.3.1.7).
+const SMALLEST_LIMIT: u64 = 64 << 10;
 
 /// Most entries that a warning names one by one.
 const MAX_NAMED: usize = 5;
@@ -95,6 +101,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut out = Vec::new();
     authentication(config, &mut out);
     smtp(config, &mut out);
+    sizes(config, &mut out);
     http(config, &mut out);
     mail(config, &mut out);
     switches(config, &mut out);
@@ -114,6 +121,12 @@ fn authentication(config: &Config, out: &mut Vec<String>) {
 }
 
 fn smtp(config: &Config, out: &mut Vec<String>) {
+    if config.smtp.allow_from.is_empty() {
+        out.push(
+            "smtp.allow_from is empty: every connection gets 421; name the networks of your relays"
+                .to_owned(),
+        );
+    }
     for network in config.smtp.allow_from.iter().filter(|network| network.prefix_len() == 0) {
         out.push(format!(
             "smtp.allow_from holds {network}: every host that can connect may send; name the networks of your relays"
@@ -125,6 +138,24 @@ fn smtp(config: &Config, out: &mut Vec<String>) {
              §4.5.1 does not allow; name a mailbox that somebody reads"
                 .to_owned(),
         );
+    }
+}
+
+fn sizes(config: &Config, out: &mut Vec<String>) {
+    let (largest, budget) = (config.smtp.max_message_size, config.smtp.memory_budget);
+    if largest < SMALLEST_LIMIT {
+        out.push(format!(
+            "smtp.max_message_size is {}: RFC 5321 §4.5.3.1.7 asks every server to take mails of 64 KiB",
+            in_units(largest)
+        ));
+    }
+    if budget < largest {
+        out.push(format!(
+            "smtp.memory_budget ({}) is smaller than smtp.max_message_size ({}): a mail that is larger than the budget is \
+             answered 452 at every try",
+            in_units(budget),
+            in_units(largest)
+        ));
     }
     if config.store.min_free == 0 {
         out.push("store.min_free = 0: mail is taken until the disk is full".to_owned());

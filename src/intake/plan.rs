@@ -86,13 +86,16 @@ impl<'a> Incoming<'a> {
         Self { envelope, raw, message, config, sender, standing, projects }
     }
 
-    /// The keys against copies, one for each project; none without a sender.
+    /// The keys against copies, one for each project; none without a sender, and none where `store.duplicate_window` is off.
     pub(super) fn once_keys(&self) -> Vec<DedupKey> {
-        let Ok(address) = &self.sender else { return Vec::new() };
-        self.projects.iter().map(|project| self.once_key(&project.key, address)).collect()
+        self.projects.iter().filter_map(|project| self.once_key(&project.key)).collect()
     }
 
-    fn once_key(&self, project: &ProjectKey, address: &EmailAddress) -> DedupKey {
+    fn once_key(&self, project: &ProjectKey) -> Option<DedupKey> {
+        if self.config.store.duplicate_window.is_zero() {
+            return None;
+        }
+        let address = self.sender.as_ref().ok()?;
         let mut hash = Sha256::new();
         let message_id = self.message.message_id.as_deref();
         for part in [project.as_str(), address.key(), message_id.unwrap_or_default()] {
@@ -104,7 +107,7 @@ impl<'a> Incoming<'a> {
         let digest: [u8; 32] = hash.finalize().into();
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
-        DedupKey(key)
+        Some(DedupKey(key))
     }
 
     /// On which lists the sender's domain stands.
@@ -196,7 +199,7 @@ struct Fold<'a, 'b> {
 impl Fold<'_, '_> {
     fn decide(&mut self, project: &Project, place: usize) {
         let incoming = self.incoming;
-        let once = incoming.sender.as_ref().ok().map(|address| incoming.once_key(&project.key, address));
+        let once = incoming.once_key(&project.key);
         let duplicate = once.is_some_and(|key| self.view.duplicates.contains(&key));
         let nature = incoming.message.nature(&incoming.envelope.reverse_path, &project.via_lists);
         let account = self.view.account.clone();

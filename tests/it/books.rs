@@ -75,6 +75,40 @@ async fn the_books_balance() {
     daemon.stop().await;
 }
 
+/// `store.duplicate_window = "0s"`: copies are taken, even of the same millisecond.
+#[tokio::test]
+async fn copies_are_taken_where_nobody_looks_for_them() {
+    let site = crate::daemon::SITE.replace("min_free = 0", "min_free = 0\nduplicate_window = \"0s\"");
+    let daemon = Daemon::with(&site).await;
+    for _ in 0..3 {
+        assert!(daemon.mail("bob@partner.example", IT, "again").await.starts_with("250"));
+    }
+    let decided = daemon.log.events("mail.decided");
+    let requests: Vec<_> = decided.iter().map(|line| line["request"].as_str()).collect();
+    assert_eq!(requests, [Some("IT-1"), Some("IT-2"), Some("IT-3")]);
+    daemon.stop().await;
+}
+
+/// `mail.from` may be an inbox: a reply to a verification mail waits with the mail it is about.
+#[tokio::test]
+async fn a_reply_to_a_verification_mail_waits_with_the_first() {
+    let inbox = "it@help.example.com";
+    let site = crate::daemon::SITE.replace("help@help.example.com", inbox);
+    let daemon = Daemon::with(&site).await;
+    daemon.mail("ada@approved.example", IT, "printer").await;
+    let link = daemon.link(1).await;
+    daemon.mail("ada@approved.example", IT, "Re: is this you?").await;
+    let (_, held) = daemon.api("GET", "/api/v1/held?sender=ada@approved.example", None).await;
+    assert_eq!(held["items"].as_array().unwrap().len(), 2);
+    daemon.mail(inbox, IT, "in our own name").await;
+    let last = daemon.log.events("mail.decided").pop().unwrap();
+    assert_eq!(last["reason"], "no-usable-sender");
+    daemon.page("POST", &link, "").await;
+    assert_eq!(daemon.holds_ended(2).await.len(), 2);
+    assert_eq!(daemon.outbound().len(), 1, "one verification mail for both");
+    daemon.stop().await;
+}
+
 /// G01: whatever a mail holds, each event is one JSON line.
 #[tokio::test]
 async fn hostile_values_stay_inside_their_line() {

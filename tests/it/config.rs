@@ -32,6 +32,7 @@ fn parse_fixture(path: &Path) -> Result<Config, ConfigErrors> {
     let read_file = |file: &Path| match file.to_str() {
         Some("token") => Ok("0123456789abcdef0123456789abcdef\n".to_owned()),
         Some("short-token") => Ok("secret\n".to_owned()),
+        Some("empty-token") => Ok("\n".to_owned()),
         _ => Err(io::Error::other("no such file")),
     };
     parse(&fs::read_to_string(path).unwrap(), Path::new(path.file_name().unwrap()), &read_file)
@@ -145,6 +146,64 @@ fn what_is_written_is_what_it_means() {
     let own = |address: &str| config.is_own_address(&address.parse().unwrap());
     assert!(own("help@example.com") && own("it@help.example.com") && own("anyone@hr.example.com"));
     assert!(own("bücher@xn--bcher-kva.example") && !own("it+x@help.example.com"), "no details with \"\"");
+}
+
+fn good(name: &str) -> Config {
+    let path = root().join("fixtures/config").join(name);
+    parse_fixture(&path).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
+}
+
+/// The example of the contract, but for the keys that are not yet built.
+#[test]
+fn the_published_example_means_what_it_says() {
+    let config = good("good-contract.toml");
+    assert_eq!(config.smtp.max_message_size, 36 << 20);
+    assert_eq!(config.smtp.memory_budget, 256 << 20);
+    assert_eq!(config.store.duplicate_window, Duration::from_hours(7 * 24));
+    assert_eq!(config.verification.hold_for, Duration::from_hours(30 * 24));
+    assert_eq!(config.verification.contact.as_deref(), Some("Service desk, 4711"));
+    assert!(config.access.internal.approved_domains.contains(&"example.com".parse().unwrap()));
+    assert!(config.http.admin_listen.is_some() && config.http.admin_token.is_some());
+    assert_eq!(config.projects[0].addresses, ["it@help.example.com"]);
+}
+
+#[test]
+fn a_project_without_a_name_is_called_by_its_key() {
+    let config = good("good-project-without-name.toml");
+    assert_eq!(config.projects[0].name, "IT");
+}
+
+#[test]
+fn our_mail_may_come_from_an_inbox_and_is_still_ours() {
+    let config = good("good-from-inbox.toml");
+    let own = |address: &str| config.is_own_address(&address.parse().unwrap());
+    assert!(own(&config.mail.from.address.to_string()));
+    assert!(own("it@help.example.com") && own("It+other@help.example.com") && !own("hr@help.example.com"));
+}
+
+#[test]
+fn links_begin_with_the_public_url_without_its_last_slash() {
+    for (name, url) in [
+        ("good-public-url-loopback.toml", "http://localhost:8025"),
+        ("good-public-url-loopback-ipv4.toml", "http://127.8.9.10:8025"),
+        ("good-public-url-loopback-ipv6.toml", "http://[::1]:8025"),
+        ("good-public-url-prefix.toml", "https://help.example.com/help"),
+    ] {
+        assert_eq!(good(name).http.public_url, url, "{name}");
+    }
+}
+
+#[test]
+fn zero_switches_spacing_and_the_search_for_copies_off() {
+    let config = good("good-durations-shortest.toml");
+    assert!(config.store.duplicate_window.is_zero() && config.verification.resend_after.is_zero());
+    assert_eq!(config.verification.link_lifetime, Duration::from_secs(1));
+    assert_eq!(config.verification.hold_for, Duration::from_secs(2));
+    let shown = config.effective();
+    assert!(
+        shown.contains("\"duplicate_window\":\"0s\"") && shown.contains("\"hold_for\":\"2s\""),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -142,7 +142,8 @@ fn appender(place: Place, checkpoint: CheckpointRow) -> std::io::Result<Appender
     let last = journal::list(&place.dir)?.last().copied().unwrap_or(0);
     let at = checkpoint.end;
     let len = |number| std::fs::metadata(journal::segment_path(&place.dir, number)).map(|file| file.len());
-    if last > 0 && last == at.segment && len(last)? == at.offset {
+    // Longer: zeros written ahead. The replay has cut off whatever else stood there.
+    if last > 0 && last == at.segment && len(last)? >= at.offset {
         return Appender::resume(place, at, checkpoint.next);
     }
     Appender::begin(place, last.max(at.segment) + 1, checkpoint.next)

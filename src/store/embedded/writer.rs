@@ -57,13 +57,18 @@ struct Batch {
 impl Writer {
     /// Writes until all senders are gone.
     pub(super) fn run(mut self, commands: &mut mpsc::Receiver<Command>) {
+        self.appender.write_ahead();
         while let Some(first) = commands.blocking_recv() {
             self.shared.status.waiting_since(Some(first.queued));
             let waiting = drain(first, commands);
             self.commit(waiting);
             self.shared.status.waiting_since(None);
+            if commands.is_empty() {
+                self.appender.write_ahead();
+            }
             self.wait_until_writable(commands);
         }
+        self.appender.trim();
     }
 
     fn commit(&mut self, waiting: Vec<Command>) {

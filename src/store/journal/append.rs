@@ -1,6 +1,6 @@
 //! Appending: records of one batch are put together in memory, written by one call and made durable by one sync.
 
-use std::{fs::File, io, path::PathBuf, sync::Arc};
+use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 
 use super::{BigBodies, BigBody, Disk, Segment, record, segment};
 use crate::{
@@ -10,6 +10,13 @@ use crate::{
 
 /// A buffer is given back to the system above this capacity.
 const KEEP_CAPACITY: usize = 2 << 20;
+
+/// Zeros written ahead of the end at once, and when there are less than half as many left.
+///
+/// A batch that overwrites blocks which the file has already makes its sync write the data and nothing else; at the end
+/// of a growing file each sync writes the file system's journal too.
+const AHEAD: usize = 1 << 20;
+static ZEROS: [u8; AHEAD] = [0; AHEAD];
 
 /// Why a batch is not in the journal.
 #[derive(Debug)]
@@ -29,6 +36,8 @@ pub(in crate::store) struct Appender {
     segment: Segment,
     file: File,
     offset: u64,
+    /// Up to here the file has blocks of its own; zeros from `offset` on.
+    zeroed: u64,
     next: u64,
     buffer: Vec<u8>,
     records: u16,
@@ -46,10 +55,12 @@ pub(in crate::store) struct Place {
 }
 
 impl Appender {
-    /// At the end of an existing segment; `next` is the number of the next record.
+    /// At the end of an existing segment, behind which nothing but zeros may stand; `next` is the number of the next
+    /// record.
     pub(in crate::store) fn resume(place: Place, end: Location, next: u64) -> io::Result<Self> {
         let (segment, file) = Segment::open(&place.dir, end.segment)?.map_err(io::Error::other)?;
-        Ok(Self::at(place, (segment, file), end.offset, next))
+        let zeroed = file.metadata()?.len();
+        Ok(Self { zeroed, ..Self::at(place, (segment, file), end.offset, next) })
     }
 
     /// In a new segment.
@@ -68,6 +79,7 @@ impl Appender {
             segment,
             file,
             offset,
+            zeroed: offset,
             next,
             buffer: Vec::new(),
             records: 0,
@@ -91,16 +103,38 @@ impl Appender {
         self.drop_batch();
         if self.dirty {
             self.file.set_len(self.offset)?;
+            self.zeroed = self.offset;
             self.dirty = false;
         }
         if self.offset < self.segment_size {
             return Ok(());
         }
+        self.trim();
         let segment = new_segment(self.segment.number + 1, self.next);
         self.file = segment.create(&self.dir, &*self.disk)?;
         self.segment = segment;
         self.offset = segment::HEADER;
+        self.zeroed = segment::HEADER;
         Ok(())
+    }
+
+    /// Writes zeros ahead of the end. Called while nobody waits. Where it fails, batches make the file grow as they come.
+    pub(in crate::store) fn write_ahead(&mut self) {
+        let enough = self.zeroed >= self.offset + AHEAD as u64 / 2;
+        if enough || self.dirty || self.offset >= self.segment_size {
+            return;
+        }
+        let from = self.zeroed.max(self.offset);
+        if self.file.write_all_at(&ZEROS, from).is_ok() {
+            self.zeroed = from + AHEAD as u64;
+        }
+    }
+
+    /// Takes back the zeros ahead of the end: the segment is full, or the store closes. That they stay does no harm.
+    pub(in crate::store) fn trim(&mut self) {
+        if self.zeroed > self.offset && !self.dirty && self.file.set_len(self.offset).is_ok() {
+            self.zeroed = self.offset;
+        }
     }
 
     /// Adds a record to the batch.

@@ -83,8 +83,21 @@ impl Scan {
                 let end = self.at(self.offset);
                 Ok(Some(Found::Record { seq: header.seq, at, end, batch: batch(header), event }))
             }
+            None if self.is_zero_from(self.offset)? => Ok(None),
             None => self.damage(at).map(Some),
         }
+    }
+
+    /// Whether nothing but zeros follows: what was written ahead of the end, and not used yet.
+    fn is_zero_from(&mut self, mut offset: u64) -> io::Result<bool> {
+        while offset < self.len {
+            let bytes = self.bytes(offset, CHUNK)?;
+            if bytes.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            offset += bytes.len().max(1) as u64;
+        }
+        Ok(true)
     }
 
     fn at(&self, offset: u64) -> Location {
