@@ -10,6 +10,8 @@
 //! journal/000000000001.seg  records: events and the bytes of mails
 //! big/MAIL_ID.eml           mails over 512 KiB
 //! index/                    sled; made anew from the journal when anything about it is wrong
+//! RESERVE                   room that is kept back for the index
+//! ACCEPTED_LOSS             the operator's: segments that he goes on without
 //! quarantine/TIME/          what was put away, for those who want to look
 //! ```
 
@@ -20,6 +22,8 @@ mod index;
 mod open;
 mod overlay;
 mod replay;
+mod reserve;
+mod sound;
 mod status;
 mod writer;
 
@@ -42,6 +46,7 @@ pub use self::open::{OpenError, OpenReport};
 use self::{
     files::Layout,
     overlay::{Merged, Overlay},
+    reserve::Reserve,
     status::Status,
     writer::{Command, Writer},
 };
@@ -72,14 +77,16 @@ pub struct Options {
     pub segment_size: u64,
     /// Mails over this size in bytes have files of their own.
     pub big_body: usize,
+    /// Room in bytes that is kept back on the disk, for the index to take in what is in the journal when the rest is used up.
+    pub reserve: u64,
     /// The disk under the journal.
     pub disk: Arc<dyn Disk>,
 }
 
 impl Options {
-    /// The usual sizes: segments of 64 MiB, files of their own for mails over 512 KiB.
+    /// The usual sizes: segments of 64 MiB, files of their own for mails over 512 KiB, a reserve of 32 MiB.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), segment_size: 64 << 20, big_body: 512 << 10, disk: Arc::new(RealDisk) }
+        Self { path: path.into(), segment_size: 64 << 20, big_body: 512 << 10, reserve: 32 << 20, disk: Arc::new(RealDisk) }
     }
 }
 
@@ -111,6 +118,8 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
     layout.create()?;
     let lock = layout.lock()?;
     layout.check_version(now)?;
+    let reserve =
+        Reserve::open(&layout.root, options.reserve).map_err(|error| OpenError::io(&layout.root, error))?;
     let clean = layout.take_clean()?;
     let opened = open::open_index(&layout, clean, now)?;
     let big = BigBodies::new(layout.big());
@@ -128,7 +137,7 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
         big,
         leases: Mutex::default(),
         wakes: Wakes::default(),
-        status: Status::new(layout.root.clone()),
+        status: Status::new(reserve),
         layout,
         _lock: lock,
     });
@@ -216,8 +225,12 @@ impl Embedded {
 
     /// Writes a big mail's file beside the runtime.
     async fn write_big(&self, mail: MailId, raw: Bytes) -> Result<BigBody, CommitError> {
-        let big = self.shared.big.clone();
-        let written = tokio::task::spawn_blocking(move || big.write(mail, &raw)).await;
+        let shared = Arc::clone(&self.shared);
+        let write = move || {
+            let _room = shared.status.reserve.promise(raw.len() as u64)?;
+            shared.big.write(mail, &raw)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
         let written = written.map_err(std::io::Error::other).and_then(|written| written);
         written.map_err(|error| CommitError::Unavailable(format!("{}: {error}", self.shared.big.name(mail))))
     }

@@ -22,6 +22,8 @@ use crate::store::{
 const MAX_PLANS: usize = 1024;
 /// Most bytes of mail in one batch.
 const MAX_BYTES: usize = 16 << 20;
+/// Bytes that a plan takes on the disk beside its mail: its event and its rows, roughly.
+const ROWS: usize = 8 << 10;
 /// How often a store that takes no writes tries again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often it looks for those who wait meanwhile.
@@ -75,7 +77,9 @@ impl Writer {
         if let Some(problem) = self.shared.status.refusal() {
             return refuse(waiting, &problem);
         }
-        if let Err(error) = self.appender.begin_batch() {
+        let bytes: usize = waiting.iter().map(|command| command.raw.len() + ROWS).sum();
+        let room = self.shared.status.reserve.admit(bytes as u64);
+        if let Err(error) = room.and_then(|()| self.appender.begin_batch()) {
             return self.unwritten(waiting.into_iter().map(|command| command.reply), &error);
         }
         let mut counters = self.counters.clone();
@@ -168,7 +172,8 @@ impl Writer {
 
     /// Writes a record that says nothing.
     fn probe(&mut self) {
-        if self.appender.begin_batch().is_err() {
+        let room = self.shared.status.reserve.admit(0);
+        if room.and_then(|()| self.appender.begin_batch()).is_err() {
             return;
         }
         let rows = Layered { base: &self.shared.rows, changes: &Changes::new() };
