@@ -2,6 +2,7 @@
 //! it is told to stop and then drains. The only file that names every room.
 
 use std::{
+    collections::HashSet,
     fs,
     io::{self, Write as _},
     net::SocketAddr,
@@ -24,7 +25,7 @@ use crate::{
         StoreFailed, StoreOpened,
     },
     outbound,
-    store::{Store, embedded},
+    store::{Disk, RealDisk, Store, embedded},
     types::TokenSeal,
     verify::Verify,
 };
@@ -35,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const CLOSE: Duration = Duration::from_secs(4);
 /// Between two looks at the store's health.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// Between two readings of everything that the store keeps.
+const SCRUB_EVERY: Duration = Duration::from_hours(24);
 /// The file that holds the key of [`TokenSeal`].
 const SECRET_FILE: &str = "secret";
 
@@ -114,7 +117,12 @@ pub struct Reload {
 impl App {
     /// Opens the store and binds every socket; nothing is served yet.
     pub async fn start(config: Config, ops: Ops) -> Result<Self, StartError> {
-        let (store, seal) = open(&config, &ops).await?;
+        Self::start_on(config, ops, Arc::new(RealDisk)).await
+    }
+
+    /// Like [`App::start`], with the store on this disk; for those who want to see it fail.
+    pub async fn start_on(config: Config, ops: Ops, disk: Arc<dyn Disk>) -> Result<Self, StartError> {
+        let (store, seal) = open(&config, &ops, disk).await?;
         let mut smtp = Vec::with_capacity(config.smtp.listen.len());
         for address in &config.smtp.listen {
             smtp.push(bind("smtp.listen", *address).await?);
@@ -156,7 +164,9 @@ impl App {
         self.announce();
         let watch = tokio::spawn(watch(Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone()));
         let (store, ops, shutdown) = (Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone());
-        let tasks = self.spawn();
+        let scrub = tokio::spawn(scrub(Arc::clone(&store), ops.clone(), shutdown.clone()));
+        let mut tasks = self.spawn();
+        tasks.push(scrub);
         shutdown.begun().await;
         let stopping = time::Instant::now();
         let drained = shutdown.drain(GRACE).await;
@@ -256,8 +266,12 @@ fn in_force(config: &Config, ops: &Ops) {
     .emit(ops);
 }
 
-async fn open(config: &Config, ops: &Ops) -> Result<(Arc<dyn Store>, TokenSeal), StartError> {
-    let options = embedded::Options::new(config.store.path.clone());
+async fn open(
+    config: &Config,
+    ops: &Ops,
+    disk: Arc<dyn Disk>,
+) -> Result<(Arc<dyn Store>, TokenSeal), StartError> {
+    let options = embedded::Options { disk, ..embedded::Options::new(config.store.path.clone()) };
     let (path, now) = (config.store.path.clone(), ops.clock.now());
     let opening = tokio::task::spawn_blocking(move || {
         let (store, report) = embedded::open(options, now)?;
@@ -352,6 +366,23 @@ fn explainer(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> http::Expla
             serde_json::to_value(explained).map_err(|error| error.to_string())
         })
     })
+}
+
+/// Reads all that the store keeps, after the start and once a day, and names what is damaged, once.
+async fn scrub(store: Arc<dyn Store>, ops: Ops, shutdown: Shutdown) {
+    let mut told = HashSet::new();
+    loop {
+        // A store that can't be read now is told of by whoever needs it.
+        for damage in store.scrub().await.unwrap_or_default() {
+            if told.insert(damage.clone()) {
+                StoreDamaged { damage: &damage }.emit(&ops);
+            }
+        }
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = time::sleep(SCRUB_EVERY) => {}
+        }
+    }
 }
 
 /// Looks after the store: says when it stops and starts taking writes, and stops the daemon when it can't be trusted any

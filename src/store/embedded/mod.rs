@@ -29,10 +29,12 @@ mod writer;
 
 use std::{
     fs::File,
+    ops::ControlFlow,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self as std_mpsc, sync_channel},
     },
     thread,
@@ -51,12 +53,12 @@ use self::{
     writer::{Command, Writer},
 };
 use super::{
-    CommitError, Committed, Disk, Queue, RealDisk, StoreError, audit,
-    journal::{self, Appender, BigBodies, BigBody, Place, Reader},
+    BodyRef, CommitError, Committed, Disk, Queue, RealDisk, StoreError, audit,
+    journal::{self, Append, Appender, BigBodies, BigBody, Place, Reader},
     leases::Leases,
     machine::{Counters, Event, HurryEvent},
     query::{self, View},
-    rows::CheckpointRow,
+    rows::{CheckpointRow, Location, Rows as _, key},
     wakes::Wakes,
 };
 use crate::types::{MailId, Time};
@@ -65,6 +67,8 @@ use crate::types::{MailId, Time};
 const WAITING: usize = 1024;
 /// Batches that wait for the index; more slow the answers down instead of growing.
 const BEHIND: usize = 8;
+/// How long it reads everything before it rests.
+const WORK: Duration = Duration::from_millis(5);
 /// Longest wait for the threads when the store is dropped without being closed.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -97,6 +101,7 @@ pub struct Embedded {
     /// Hears when the threads are done.
     done: Arc<Mutex<std_mpsc::Receiver<()>>>,
     big_body: usize,
+    closed: Arc<AtomicBool>,
 }
 
 /// What calls and threads share.
@@ -108,6 +113,8 @@ struct Shared {
     wakes: Wakes,
     status: Status,
     layout: Layout,
+    /// The end of the journal when it was opened; all before it stays as it is.
+    opened_at: Location,
     /// Released with the store.
     _lock: File,
 }
@@ -122,18 +129,19 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
         Reserve::open(&layout.root, options.reserve).map_err(|error| OpenError::io(&layout.root, error))?;
     let clean = layout.take_clean()?;
     let opened = open::open_index(&layout, clean, now)?;
-    let big = BigBodies::new(layout.big());
+    let big = BigBodies::new(layout.big(), Arc::clone(&options.disk));
     let place = Place {
         dir: layout.journal(),
-        disk: options.disk,
+        disk: Arc::clone(&options.disk),
         big: big.clone(),
         segment_size: options.segment_size,
     };
     let appender =
         appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let shared = Arc::new(Shared {
+        opened_at: opened.checkpoint.end,
         rows: Merged { overlay: Overlay::default(), index: opened.index },
-        reader: Reader::new(layout.journal(), big.clone()),
+        reader: Reader::new(layout.journal(), big.clone(), options.disk),
         big,
         leases: Mutex::default(),
         wakes: Wakes::default(),
@@ -155,7 +163,7 @@ fn appender(place: Place, checkpoint: CheckpointRow) -> std::io::Result<Appender
     if last > 0 && last == at.segment && len(last)? >= at.offset {
         return Appender::resume(place, at, checkpoint.next);
     }
-    Appender::begin(place, last.max(at.segment) + 1, checkpoint.next)
+    Ok(Appender::begin(place, last.max(at.segment) + 1, checkpoint.next)?)
 }
 
 impl Embedded {
@@ -188,7 +196,7 @@ impl Embedded {
             }
         };
         spawn("store-journal").spawn(write).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { shared, commands: RwLock::new(Some(commands)), done: Arc::new(Mutex::new(done)), big_body })
+        Ok(Self { shared, commands: RwLock::new(Some(commands)), done: Arc::new(Mutex::new(done)), big_body, closed: Arc::default() })
     }
 
     /// At start everything that waits for another try is due at once.
@@ -228,7 +236,13 @@ impl Embedded {
         let shared = Arc::clone(&self.shared);
         let write = move || {
             let _room = shared.status.reserve.promise(raw.len() as u64)?;
-            shared.big.write(mail, &raw)
+            shared.big.write(mail, &raw).map_err(|error| {
+                if let Append::Unsynced(error) = &error {
+                    let name = shared.big.name(mail);
+                    shared.status.fail_for_good(format!("{name} can't be synced: {error}"));
+                }
+                error.into()
+            })
         };
         let written = tokio::task::spawn_blocking(write).await;
         let written = written.map_err(std::io::Error::other).and_then(|written| written);
@@ -248,10 +262,23 @@ impl Embedded {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
-    /// Reads every record of the journal; tells where one is damaged.
-    async fn check_journal(&self) -> Result<Vec<String>, StoreError> {
-        let shared = Arc::clone(&self.shared);
-        let check = move || journal::damage(&shared.layout.journal());
+    /// Reads every record of the journal, and every big mail that is needed; tells where one is damaged. `gently`: leaves
+    /// the disk to the others most of the time.
+    async fn check_journal(&self, gently: bool) -> Result<Vec<String>, StoreError> {
+        let shared = Arc::downgrade(&self.shared);
+        let closed = Arc::clone(&self.closed);
+        let dir = self.shared.layout.journal();
+        let mut pace = Pace::new(gently, closed);
+        let stable = gently.then_some(self.shared.opened_at);
+        let check = move || {
+            journal::damage(&dir, stable, &mut |record| {
+                if !pace.goes_on() {
+                    return ControlFlow::Break(());
+                }
+                let Some(shared) = shared.upgrade() else { return ControlFlow::Break(()) };
+                ControlFlow::Continue(record.and_then(|(at, event)| shared.damaged_big(at, event)))
+            })
+        };
         let checked = tokio::task::spawn_blocking(check).await.map_err(std::io::Error::other);
         checked
             .and_then(|checked| checked)
@@ -275,7 +302,44 @@ impl Embedded {
 
     /// Lets the threads finish; they do once no sender is left.
     fn let_go(&self) -> bool {
+        self.closed.store(true, Ordering::Release);
         self.commands.write().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    }
+}
+
+impl Shared {
+    /// What is wrong with the file of a big mail that is still needed.
+    fn damaged_big(&self, at: Location, event: &Event) -> Option<String> {
+        let Event::Plan(event) = event else { return None };
+        let mail = event.plan.mail.as_ref().filter(|_| event.big)?.facts.id;
+        self.rows.get(&key::big(mail)).ok().flatten()?;
+        let body = BodyRef { mail, segment: at.segment, offset: at.offset };
+        match self.reader.body(&body) {
+            Err(StoreError::Damaged(what)) => Some(what),
+            _ => None,
+        }
+    }
+}
+
+/// How fast everything is read.
+struct Pace {
+    gently: bool,
+    closed: Arc<AtomicBool>,
+    since: Instant,
+}
+
+impl Pace {
+    fn new(gently: bool, closed: Arc<AtomicBool>) -> Self {
+        Self { gently, closed, since: Instant::now() }
+    }
+
+    /// Rests three times as long as it has worked; whether to go on.
+    fn goes_on(&mut self) -> bool {
+        if self.gently && self.since.elapsed() >= WORK {
+            thread::sleep(self.since.elapsed().min(10 * WORK) * 3);
+            self.since = Instant::now();
+        }
+        !self.closed.load(Ordering::Acquire)
     }
 }
 

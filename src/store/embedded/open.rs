@@ -1,6 +1,6 @@
 //! Opening: lock, version, index, replay; and the index made anew when anything about it is wrong.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use super::{
     files::{FORMAT, Layout},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     store::{
-        Order, StoreError,
+        Order, RealDisk, StoreError,
         journal::{self, BigBodies, Found, Scan},
         machine::Event,
         rows::{Changes, CheckpointRow, Location, Rows, encode, key, read},
@@ -266,7 +266,7 @@ fn last_decisions_are_dense(index: &Index) -> Result<(), Trouble> {
 
 /// Removes the files of big mails whose plan was never committed.
 fn remove_orphans(layout: &Layout, index: &Index) -> Result<(), Trouble> {
-    let big = BigBodies::new(layout.big());
+    let big = BigBodies::new(layout.big(), Arc::new(RealDisk));
     for mail in big.list()? {
         let row = index.get(&key::big(mail)).map_err(|error| Trouble::Index(error.to_string()))?;
         if row.is_none() {

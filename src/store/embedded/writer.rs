@@ -78,9 +78,9 @@ impl Writer {
             return refuse(waiting, &problem);
         }
         let bytes: usize = waiting.iter().map(|command| command.raw.len() + ROWS).sum();
-        let room = self.shared.status.reserve.admit(bytes as u64);
+        let room = self.shared.status.reserve.admit(bytes as u64).map_err(Append::Unwritten);
         if let Err(error) = room.and_then(|()| self.appender.begin_batch()) {
-            return self.unwritten(waiting.into_iter().map(|command| command.reply), &error);
+            return self.failed(waiting.into_iter().map(|command| command.reply), &error);
         }
         let mut counters = self.counters.clone();
         let batch = self.check(waiting, &mut counters);
@@ -89,14 +89,7 @@ impl Writer {
                 self.counters = counters;
                 self.publish(batch);
             }
-            Err(Append::Unwritten(error)) => {
-                self.unwritten(batch.answers.into_iter().map(|(reply, _)| reply), &error);
-            }
-            Err(Append::Unsynced(error)) => {
-                let problem = format!("the journal can't be synced: {error}");
-                self.shared.status.fail_for_good(problem.clone());
-                answer_all(batch.answers.into_iter().map(|(reply, _)| reply), &problem);
-            }
+            Err(error) => self.failed(batch.answers.into_iter().map(|(reply, _)| reply), &error),
         }
     }
 
@@ -140,15 +133,26 @@ impl Writer {
         }
     }
 
-    fn unwritten(
+    fn failed(
         &mut self,
         replies: impl Iterator<Item = oneshot::Sender<Result<Committed, CommitError>>>,
-        error: &std::io::Error,
+        error: &Append,
     ) {
         self.appender.drop_batch();
-        let problem = format!("the journal can't be written: {error}");
-        self.shared.status.fail(problem.clone());
+        let problem = self.note(error);
         answer_all(replies, &problem);
+    }
+
+    fn note(&self, error: &Append) -> String {
+        let problem = match error {
+            Append::Unwritten(error) => format!("the journal can't be written: {error}"),
+            Append::Unsynced(error) => format!("the journal can't be synced: {error}"),
+        };
+        match error {
+            Append::Unwritten(_) => self.shared.status.fail(problem.clone()),
+            Append::Unsynced(_) => self.shared.status.fail_for_good(problem.clone()),
+        }
+        problem
     }
 
     /// While no writes get through: refuses all who come, and tries each second whether that has changed.
@@ -172,8 +176,9 @@ impl Writer {
 
     /// Writes a record that says nothing.
     fn probe(&mut self) {
-        let room = self.shared.status.reserve.admit(0);
-        if room.and_then(|()| self.appender.begin_batch()).is_err() {
+        let room = self.shared.status.reserve.admit(0).map_err(Append::Unwritten);
+        if let Err(error) = room.and_then(|()| self.appender.begin_batch()) {
+            self.note(&error);
             return;
         }
         let rows = Layered { base: &self.shared.rows, changes: &Changes::new() };
@@ -185,9 +190,9 @@ impl Writer {
                     self.publish(Batch { units: vec![unit], ..Batch::default() });
                 }
             }
-            Err(Append::Unwritten(_)) => self.appender.drop_batch(),
-            Err(Append::Unsynced(error)) => {
-                self.shared.status.fail_for_good(format!("the journal can't be synced: {error}"));
+            Err(error) => {
+                self.appender.drop_batch();
+                self.note(&error);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Disk, record};
+use super::{Append, Disk, record};
 
 const MAGIC: [u8; 8] = *b"VESTSEG\n";
 /// The version of segments that this program writes, and the newest that it reads.
@@ -47,12 +47,11 @@ pub(in crate::store) fn list(dir: &Path) -> io::Result<Vec<u64>> {
 
 impl Segment {
     /// Makes the file, header and directory entry on disk before it returns.
-    pub(super) fn create(self, dir: &Path, disk: &dyn Disk) -> io::Result<File> {
+    pub(super) fn create(self, dir: &Path, disk: &dyn Disk) -> Result<File, Append> {
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).to_owned();
-        let file = options.open(path(dir, self.number))?;
-        disk.write_all_at(&file, &self.header(), 0)?;
-        file.sync_all()?;
-        File::open(dir)?.sync_all()?;
+        let file = options.open(path(dir, self.number)).map_err(Append::Unwritten)?;
+        disk.write_all_at(&file, &self.header(), 0).map_err(Append::Unwritten)?;
+        disk.sync_data(&file).and_then(|()| disk.sync_dir(dir)).map_err(Append::Unsynced)?;
         Ok(file)
     }
 
