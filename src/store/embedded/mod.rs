@@ -90,7 +90,13 @@ pub struct Options {
 impl Options {
     /// The usual sizes: segments of 64 MiB, files of their own for mails over 512 KiB, a reserve of 32 MiB.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), segment_size: 64 << 20, big_body: 512 << 10, reserve: 32 << 20, disk: Arc::new(RealDisk) }
+        Self {
+            path: path.into(),
+            segment_size: 64 << 20,
+            big_body: 512 << 10,
+            reserve: 32 << 20,
+            disk: Arc::new(RealDisk),
+        }
     }
 }
 
@@ -196,7 +202,13 @@ impl Embedded {
             }
         };
         spawn("store-journal").spawn(write).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { shared, commands: RwLock::new(Some(commands)), done: Arc::new(Mutex::new(done)), big_body, closed: Arc::default() })
+        Ok(Self {
+            shared,
+            commands: RwLock::new(Some(commands)),
+            done: Arc::new(Mutex::new(done)),
+            big_body,
+            closed: Arc::default(),
+        })
     }
 
     /// At start everything that waits for another try is due at once.

@@ -63,7 +63,19 @@ impl<'a> Replay<'a> {
     ) -> Self {
         let (damage, changes) = (Vec::new(), Changes::new());
         let anew = checkpoint.end == Location::default();
-        Self { layout, index, clean, now, checkpoint, replayed: 0, damage, anew, changes, useless: 0, pending: 0 }
+        Self {
+            layout,
+            index,
+            clean,
+            now,
+            checkpoint,
+            replayed: 0,
+            damage,
+            anew,
+            changes,
+            useless: 0,
+            pending: 0,
+        }
     }
 
     /// Applies all records behind the checkpoint.

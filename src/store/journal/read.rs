@@ -58,7 +58,8 @@ impl Reader {
         let damaged = |what: &str| StoreError::Damaged(format!("{}: {what}", self.describe(at)));
         let file = self.file(at.segment).map_err(|error| self.unreadable(at, &error))?;
         let mut bytes = vec![0; FIRST_READ];
-        let got = self.read_up_to(&file, &mut bytes, at.offset).map_err(|error| self.unreadable(at, &error))?;
+        let got =
+            self.read_up_to(&file, &mut bytes, at.offset).map_err(|error| self.unreadable(at, &error))?;
         bytes.truncate(got);
         let header = record::Header::parse(&bytes).ok_or_else(|| damaged("no record begins here"))?;
         let len = if whole { header.record_len() } else { record::HEADER + header.event_len };
