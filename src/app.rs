@@ -30,8 +30,9 @@ use crate::{
     verify::Verify,
 };
 
-/// For what is under way when the daemon is told to stop; with the store's close it stays under 15 s.
-const GRACE: Duration = Duration::from_secs(10);
+/// For what is under way when the daemon is told to stop; with a quarter more for leaving, and the store's close, it stays
+/// under 15 s, also on a disk that hangs.
+const GRACE: Duration = Duration::from_secs(8);
 /// For the store's last writes.
 const CLOSE: Duration = Duration::from_secs(4);
 /// Between two looks at the store's health.

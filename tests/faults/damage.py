@@ -1,10 +1,10 @@
 """Damage to the files of a stopped store: found, named, the rest usable; a start is refused where nothing bounds it."""
 
-import os, pathlib, random, shutil, tempfile, time
+import os, random, shutil, tempfile, time
 
 from site_ import Daemon, Site, audit, books, check, settle
 
-SEGMENT = 64 << 20
+OLD = "index-of-long-ago"
 
 
 def run(rounds):
@@ -15,6 +15,7 @@ def run(rounds):
             for name, inflict, verify in DAMAGES:
                 copy = Site(tempfile.mkdtemp(dir=folder))
                 shutil.copytree(site.data, copy.data)
+                shutil.copytree(site.folder / OLD, copy.folder / OLD)
                 copy.acked = dict(site.acked)
                 inflict(copy.data)
                 try:
@@ -35,6 +36,8 @@ def filled(folder):
     end = site.load(daemon, sizes=[2_000, 20_000, 400_000, 400_000, 600_000])
     while len(segments(site.data)) < 3:
         time.sleep(0.1)
+        if len(segments(site.data)) == 2 and not (site.folder / OLD).exists():
+            shutil.copytree(site.data / "index", site.folder / OLD)
     time.sleep(1)
     end()
     settle(daemon)
@@ -70,6 +73,10 @@ def halve(path):
 
 def without_index(data):
     shutil.rmtree(data / "index")
+
+
+def old_index(data):
+    shutil.copytree(data.parent / OLD, data / "index")
 
 
 def named(site, seconds=60):
@@ -152,7 +159,9 @@ DAMAGES = [
     ("the index cut in half", lambda data: halve(sled(data)), whole),
     ("4 KiB of zeros in the index", lambda data: change(sled(data), anywhere(sled(data), 4096), bytes(4096)), whole),
     ("no index", without_index, whole),
-    ("an index of long ago", lambda data: (without_index(data), (data / "CLEAN").unlink(missing_ok=True)), whole),
+    ("an index of long ago", lambda data: (without_index(data), old_index(data)), whole),
+    ("the same after an unclean stop",
+     lambda data: (without_index(data), old_index(data), (data / "CLEAN").unlink()), whole),
     ("no middle segment", lambda data: segments(data)[1].unlink(), accepted),
     ("no middle segment, no index", lambda data: (segments(data)[1].unlink(), without_index(data)), accepted),
     ("no last segment", lambda data: segments(data)[-1].unlink(), refused("is missing", "ACCEPTED_LOSS")),

@@ -324,17 +324,24 @@ def read_bodies(daemon, requests, acked):
         check(hashlib.sha256(raw).hexdigest() == acked[request["subject"]][1], f"{request['id']}: other bytes")
 
 
-_auditor = []
+_executables = []
+
+
+def in_process(test, **environment):
+    """Runs one test of the integration tests' binary, which is built at the first call; answers what it wrote."""
+    if not _executables:
+        built = subprocess.run(["cargo", "test", "--locked", "--test", "it", "--no-run", "--message-format=json"],
+                               cwd=ROOT, capture_output=True, text=True)
+        check(built.returncode == 0, f"the integration tests can't be built: {built.stderr[-2000:]}")
+        lines = [json.loads(line) for line in built.stdout.splitlines()]
+        _executables.extend(line["executable"] for line in lines
+                            if line.get("executable") and line["target"]["name"] == "it")
+    run = subprocess.run([_executables[0], "--include-ignored", "--exact", "--nocapture", test],
+                         env=environment, capture_output=True, text=True)
+    check(run.returncode == 0 and "1 passed" in run.stdout, f"{test}: {run.stdout}{run.stderr}")
+    return run.stderr
 
 
 def audit(data):
     """The store's own invariants: account with request, hold with verification, used token with release."""
-    if not _auditor:
-        built = subprocess.run(["cargo", "test", "--locked", "--test", "it", "--no-run", "--message-format=json"],
-                               cwd=ROOT, capture_output=True, text=True, check=True)
-        lines = [json.loads(line) for line in built.stdout.splitlines()]
-        _auditor.extend(line["executable"] for line in lines
-                        if line.get("executable") and line["target"]["name"] == "it")
-    run = subprocess.run([_auditor[0], "--ignored", "--exact", "--nocapture", "faults::audit_of_a_stopped_store"],
-                         env={"VESTIBULE_AUDIT": str(data)}, capture_output=True, text=True)
-    check(run.returncode == 0 and "1 passed" in run.stdout, f"the store's books: {run.stdout}{run.stderr}")
+    in_process("faults::audit_of_a_stopped_store", VESTIBULE_AUDIT=str(data))

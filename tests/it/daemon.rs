@@ -124,6 +124,11 @@ impl Daemon {
         (ended, self.folder, self.log)
     }
 
+    /// Waits until it ends by itself; what it holds may still be held.
+    pub(crate) async fn running(self) -> Ended {
+        self.running.await.unwrap()
+    }
+
     /// Tells it to stop, and does not wait.
     pub(crate) fn begin_to_stop(&self) {
         self.shutdown.begin();

@@ -43,6 +43,8 @@ enum Fault {
     Read,
     /// Each sync takes a second.
     Slow,
+    /// No sync ever comes back.
+    Stuck,
 }
 
 #[derive(Default)]
@@ -73,6 +75,9 @@ impl Disk for FaultyDisk {
         self.syncs.fetch_add(1, Ordering::SeqCst);
         if *self.fault.lock().unwrap() == Fault::Slow {
             thread::sleep(Duration::from_secs(1));
+        }
+        while *self.fault.lock().unwrap() == Fault::Stuck {
+            thread::sleep(Duration::from_millis(10));
         }
         RealDisk.sync_data(file)
     }
@@ -192,6 +197,23 @@ async fn a_slow_disk_is_waited_for_also_at_the_end() {
     let daemon = Daemon::on(Arc::new(RealDisk), folder, SITE, Clock::manual(START)).await;
     assert_eq!(subjects(&daemon).await.len(), taken + 1);
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_hangs_keeps_nobody_from_stopping() {
+    let (disk, daemon) = on_faulty_disk().await;
+    disk.set(Fault::Stuck);
+    let address = daemon.addresses.smtp[0];
+    let waiting = tokio::spawn(async move {
+        let raw = message("ada@partner.example", IT, "stuck");
+        Smtp::connect(address).await.mail("ada@partner.example", IT, &raw).await
+    });
+    eventually("the mail waits", || daemon.store.health().oldest_waiting.is_some()).await;
+    daemon.begin_to_stop();
+    let ended = tokio::time::timeout(Duration::from_secs(15), daemon.running()).await;
+    assert_eq!(ended.unwrap(), Ended::Stopped { drained: false });
+    assert!(waiting.await.is_err(), "nothing was promised");
+    disk.set(Fault::None);
 }
 
 /// All at once.

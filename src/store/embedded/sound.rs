@@ -31,8 +31,7 @@ pub(super) fn check(layout: &Layout, seen: u64) -> Result<Vec<String>, OpenError
         }
     }
     in_order(&dir, &present)?;
-    let lost = lost(layout, &present, last.max(seen))?;
-    let mut told: Vec<_> = lost
+    let mut told: Vec<_> = accepted_gaps(layout, &present, last.max(seen))?
         .iter()
         .map(|number| format!("segment {number} is missing; its loss was accepted in {ACCEPTED}"))
         .collect();
@@ -63,7 +62,7 @@ fn in_order(dir: &Path, present: &[Segment]) -> Result<(), OpenError> {
 }
 
 /// The segments that are missing by the operator's leave.
-fn lost(layout: &Layout, present: &[Segment], last: u64) -> Result<BTreeSet<u64>, OpenError> {
+fn accepted_gaps(layout: &Layout, present: &[Segment], last: u64) -> Result<BTreeSet<u64>, OpenError> {
     let have: BTreeSet<u64> = present.iter().map(|segment| segment.number).collect();
     let until = if have.contains(&last) { last } else { last_needed(layout, &have, last)? };
     let accepted = accepted(layout)?;
