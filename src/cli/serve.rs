@@ -36,6 +36,7 @@ pub(super) fn run(args: &Args) -> CommandResult {
 async fn serve(config: Config) -> CommandResult {
     let path = config.path.clone();
     let ops = Ops::new(Clock::system(), config.log.addresses, None);
+    ops::log_panics(ops.clone());
     let app = App::start(config, ops.clone())
         .await
         .map_err(|error| Failure::failed(format!("can't start: {error}")))?;

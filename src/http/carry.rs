@@ -9,6 +9,7 @@ use axum::{
 };
 
 use super::{App, problem::Problem};
+use crate::ops::words_of;
 
 /// Runs a change as a task of its own, once its body is there: hyper drops a handler when its client hangs up, and what was
 /// committed must still be logged and counted. The daemon waits for it when it stops.
@@ -29,7 +30,7 @@ pub(super) async fn through(app: App, request: Request, next: Next) -> Response 
     task.await.unwrap_or_else(|panic| {
         let detail = "This is a fault of the daemon; its log says more.";
         let mut problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail);
-        problem.log = Some(panic.to_string());
+        problem.log = Some(format!("the change did not end: {}", words_of(&panic)));
         problem.into_response()
     })
 }

@@ -2,6 +2,8 @@
 
 mod explain;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +17,10 @@ use plan::{Incoming, Intention, Intentions};
 use crate::{
     config::{Config, OnDrop},
     mail::{self, Message, ScanError},
-    ops::{self, AccountCreated, Event, MailDecided, MailForwarded, Ops, StoreFailed},
+    ops::{
+        self, AccountCreated, ConfigWarning, Event, ForwardEnded, MailDecided, MailForwarded, Ops,
+        StoreFailed,
+    },
     smtp::{Delivery, Envelope},
     store::{CommitError, Committed, Plan, SenderView, Store, StoreError},
     types::TokenSeal,
@@ -45,8 +50,6 @@ enum Failed {
     Read(#[from] StoreError),
     #[error(transparent)]
     Commit(#[from] CommitError),
-    #[error("not committed within {} s", COMMIT_TIMEOUT.as_secs())]
-    TimedOut,
     #[error("the sender changed with each of {MOST_TRIES} tries")]
     Contended,
 }
@@ -58,8 +61,24 @@ impl Intake {
     }
 
     /// Decides about a mail and makes the decision durable. Anything but [`Delivery::Accepted`] and
-    /// [`Delivery::Rejected`] leaves nothing behind.
+    /// [`Delivery::Rejected`] leaves nothing behind, but a commit that outlasts [`COMMIT_TIMEOUT`]: the relay's next try
+    /// is then a duplicate of it.
+    ///
+    /// It is a task of its own, which goes on when nobody waits for it any more: a commit may succeed after the relay was
+    /// told to come back, or while the daemon closes the session, and then it must still be logged and counted.
     pub async fn deliver(&self, envelope: Envelope, raw: Bytes) -> Delivery {
+        let intake = self.clone();
+        let task = tokio::spawn(async move { intake.take(envelope, raw).await });
+        let error = match timeout(COMMIT_TIMEOUT, task).await {
+            Ok(Ok(delivery)) => return delivery,
+            Ok(Err(panic)) => panic.to_string(),
+            Err(_) => format!("not committed within {} s", COMMIT_TIMEOUT.as_secs()),
+        };
+        StoreFailed { error: &error, fatal: false }.emit(&self.ops);
+        Delivery::Unavailable
+    }
+
+    async fn take(&self, envelope: Envelope, raw: Bytes) -> Delivery {
         let begun = Instant::now();
         let message = match read(raw.clone()).await {
             Ok(message) => message,
@@ -68,7 +87,14 @@ impl Intake {
         };
         let config = self.config.load_full();
         let incoming = Incoming::new(&envelope, &raw, &message, &config);
-        match timeout(COMMIT_TIMEOUT, self.commit(&incoming)).await.unwrap_or(Err(Failed::TimedOut)) {
+        if incoming.misdirected {
+            // What was promised at RCPT can't be kept; the relay's next try is told so for each recipient.
+            let warning =
+                "a mail came in while the settings took one of its recipients away; its relay will try again";
+            ConfigWarning { warning }.emit(&self.ops);
+            return Delivery::Unavailable;
+        }
+        match self.commit(&incoming).await {
             Ok((intentions, committed)) => {
                 self.report(&incoming, &intentions, &committed, begun.elapsed());
                 delivery(&incoming, &intentions)
@@ -132,6 +158,11 @@ impl Intake {
             }
             .emit(&self.ops);
         }
+        if let (true, Some(address)) = (intentions.looping, incoming.postmaster()) {
+            let mail_id = envelope.mail_id.to_string();
+            let result = Err("a mail loop: our own mail, or more than 100 Received fields");
+            ForwardEnded { address, mail_id, result }.emit(&self.ops);
+        }
         if let Some(account) = &intentions.new_account {
             let kind = account.kind.as_str();
             AccountCreated { address: &account.address, kind, by: "mail" }.emit(&self.ops);
@@ -174,6 +205,7 @@ async fn read(raw: Bytes) -> Result<Message, ScanError> {
 fn delivery(incoming: &Incoming<'_>, intentions: &Intentions) -> Delivery {
     let may_reject = incoming.config.smtp.on_drop == OnDrop::Reject
         && !intentions.forwarded
+        && !intentions.decisions.is_empty()
         && !incoming.envelope.reverse_path.is_empty()
         && incoming.standing == crate::types::Standing::Proven
         && intentions.decisions.iter().all(Intention::may_be_told);

@@ -9,7 +9,7 @@ use crate::{
     },
     authn,
     config::{Config, Project},
-    mail::{Message, UnusableSender},
+    mail::{Message, Nature, UnusableSender},
     smtp::{Envelope, Route},
     store::{
         DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, MailFacts, NewMail, Plan,
@@ -30,6 +30,8 @@ pub(super) struct Incoming<'a> {
     pub(super) standing: Standing,
     /// The projects that it is addressed to, each once, in the order of RCPT.
     projects: Vec<&'a Project>,
+    /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
+    pub(super) misdirected: bool,
 }
 
 /// What is to become of a mail, for all its projects, once the plan is committed.
@@ -40,6 +42,8 @@ pub(super) struct Intentions {
     pub(super) new_account: Option<Account>,
     /// Whether it also goes to the postmaster.
     pub(super) forwarded: bool,
+    /// Whether it would go to the postmaster, but goes round in circles.
+    pub(super) looping: bool,
 }
 
 /// What is to become of a mail for one project.
@@ -77,13 +81,19 @@ impl<'a> Incoming<'a> {
             Err(why) => Err(why.clone()),
         };
         let mut projects: Vec<&Project> = Vec::with_capacity(1);
+        let mut misdirected = false;
         for recipient in &envelope.recipients {
-            let Route::Project(key) = &recipient.route else { continue };
+            let Route::Project(key) = &recipient.route else {
+                misdirected |= config.smtp.postmaster.is_none();
+                continue;
+            };
+            let project = config.project(key);
+            misdirected |= project.is_none();
             let known = projects.iter().any(|project| project.key == *key);
-            projects.extend(config.project(key).filter(|_| !known));
+            projects.extend(project.filter(|_| !known));
         }
         let standing = authn::standing(config.authentication.mode);
-        Self { envelope, raw, message, config, sender, standing, projects }
+        Self { envelope, raw, message, config, sender, standing, projects, misdirected }
     }
 
     /// The keys against copies, one for each project; none without a sender, and none where `store.duplicate_window` is off.
@@ -121,9 +131,15 @@ impl<'a> Incoming<'a> {
         .as_str()
     }
 
-    fn postmaster(&self) -> Option<&EmailAddress> {
+    /// The postmaster, where the mail is for them.
+    pub(super) fn postmaster(&self) -> Option<&EmailAddress> {
         let asked = self.envelope.recipients.iter().any(|recipient| recipient.route == Route::Postmaster);
         self.config.smtp.postmaster.as_ref().filter(|_| asked)
+    }
+
+    /// A forward would keep a loop alive: nothing else ends it (RFC 5321 §6.3).
+    fn goes_in_circles(&self) -> bool {
+        matches!(self.message.nature(&self.envelope.reverse_path, &[]), Nature::Loop(_))
     }
 
     fn facts(&self) -> MailFacts {
@@ -164,7 +180,8 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
         fold.decide(project, place);
     }
     fold.open_verification();
-    let forwarded = fold.forward();
+    let looping = incoming.postmaster().is_some() && incoming.goes_in_circles();
+    let forwarded = !looping && fold.forward();
     let keeps_raw = forwarded || fold.effects.iter().any(keeps_raw);
     let raw = if keeps_raw { incoming.raw.clone() } else { Bytes::new() };
     let fences = incoming.sender.iter().map(|address| Fence { address: address.clone(), version });
@@ -175,7 +192,7 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
         mail: Some(NewMail { facts: incoming.facts(), raw }),
         effects: fold.effects,
     };
-    (plan, Intentions { decisions: fold.decisions, new_account: fold.new_account, forwarded })
+    (plan, Intentions { decisions: fold.decisions, new_account: fold.new_account, forwarded, looping })
 }
 
 fn keeps_raw(effect: &Effect) -> bool {

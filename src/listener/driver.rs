@@ -240,12 +240,13 @@ where
         // `[log] addresses` says how addresses may appear; of a whole line only the command is known to hold none.
         let whole = self.in_force.config.log.addresses == LogAddresses::Full;
         let command = refusal.detail.split([':', ' ', '<']).next().unwrap_or_default();
+        let words = self.shared.parts.ops.log_words(command);
         SmtpRefused {
             session: Some(self.id),
             peer: self.peer,
             code: refusal.reply.code(),
             reason: refusal.reply.name(),
-            detail: if whole { &refusal.detail } else { command },
+            detail: if whole { &refusal.detail } else { &words },
         }
         .emit(&self.shared.parts.ops);
     }

@@ -8,6 +8,15 @@ pub(super) fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Whether a character is drawn as nothing and yet makes another address: besides the invisible ones, fillers and
+/// variation selectors (Unicode's `Default_Ignorable_Code_Point`). In text they have their use, emoji among them.
+pub(super) fn is_ignorable(c: char) -> bool {
+    is_invisible(c)
+        || matches!(c,
+            '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0080}'..='\u{e0fff}')
+}
+
 /// One line without controls and invisible characters, runs of white space as one space, at most `max` characters.
 pub(super) fn line(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max * 4));

@@ -5,7 +5,7 @@
 
 use super::{
     UnusableSender,
-    clean::{self, is_invisible},
+    clean::{self, is_ignorable},
     fields::HeaderBlock,
     parse,
 };
@@ -94,7 +94,7 @@ fn addr_spec(text: &str) -> Result<EmailAddress, UnusableSender> {
     if text.contains("=?") {
         return Err(unreadable("an encoded word in the address"));
     }
-    if text.chars().any(|c| is_invisible(c) || c == char::REPLACEMENT_CHARACTER) {
+    if text.chars().any(|c| is_ignorable(c) || c == char::REPLACEMENT_CHARACTER) {
         return Err(unreadable("an invisible or undecodable character in the address"));
     }
     text.parse().map_err(|error: crate::types::AddressError| unreadable(&error.to_string()))
@@ -350,6 +350,9 @@ mod tests {
             "<@c.example:a@b.example>",
             "<=?utf-8?q?a?=@b.example>",
             "<a\u{200b}@b.example>",
+            "<a\u{fe0f}@b.example>",
+            "<a\u{3164}@b.example>",
+            "<\u{212a}@b.example>",
             "<a\u{fffd}@b.example>",
             "<a@b_c.example>",
         ] {

@@ -214,7 +214,7 @@ impl Event for VerificationSent<'_> {
             "verification.sent",
             address = ops.log_address(self.address),
             verification = self.verification,
-            reply = self.reply,
+            reply = &*ops.log_words(self.reply),
             attempts = self.attempts
         );
     }
@@ -241,7 +241,7 @@ impl Event for VerificationFailed<'_> {
             "verification.failed",
             address = ops.log_address(self.address),
             verification = self.verification,
-            error = self.error,
+            error = &*ops.log_words(self.error),
             attempts = self.attempts
         );
     }
@@ -267,7 +267,7 @@ impl Event for OutboundRetry<'_> {
             Level::WARN,
             "outbound.retry",
             address = ops.log_address(self.address),
-            error = self.error,
+            error = &*ops.log_words(self.error),
             attempts = self.attempts,
             wait_ms = millis(self.wait)
         );
@@ -289,10 +289,12 @@ impl Event for ForwardEnded<'_> {
         let address = ops.log_address(self.address);
         match self.result {
             Ok(reply) => {
+                let reply = &*ops.log_words(reply);
                 ops.metrics.mails_sent.inc();
                 line!(ops, Level::INFO, "outbound.sent", address, mail_id = self.mail_id, reply);
             }
             Err(error) => {
+                let error = &*ops.log_words(error);
                 ops.metrics.mails_failed.inc();
                 line!(ops, Level::WARN, "outbound.failed", address, mail_id = self.mail_id, error);
             }
@@ -315,7 +317,7 @@ impl Event for OutboundUnsettled<'_> {
             Level::ERROR,
             "outbound.unsettled",
             delivery = self.delivery.as_deref(),
-            error = self.error
+            error = &*ops.log_words(self.error)
         );
     }
 }
@@ -431,7 +433,7 @@ pub struct StoreFailed<'a> {
 impl Event for StoreFailed<'_> {
     fn emit(self, ops: &Ops) {
         ops.metrics.store_failures.inc();
-        line!(ops, Level::ERROR, "store.failed", error = self.error, fatal = self.fatal);
+        line!(ops, Level::ERROR, "store.failed", error = &*ops.log_words(self.error), fatal = self.fatal);
     }
 }
 
@@ -473,7 +475,7 @@ pub struct HttpFailed<'a> {
 
 impl Event for HttpFailed<'_> {
     fn emit(self, ops: &Ops) {
-        line!(ops, Level::WARN, "http.failed", route = self.route, error = self.error);
+        line!(ops, Level::WARN, "http.failed", route = self.route, error = &*ops.log_words(self.error));
     }
 }
 

@@ -35,12 +35,18 @@ pub fn init(config: &LogConfig) -> Result<(), String> {
             let layer = tracing_subscriber::fmt::layer().event_format(JsonLines).with_writer(io::stdout);
             tracing::subscriber::set_global_default(Registry::default().with(filter).with(layer))
         }
-        LogFormat::Text => {
-            let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
-            tracing::subscriber::set_global_default(Registry::default().with(filter).with(layer))
-        }
+        LogFormat::Text => tracing::subscriber::set_global_default(text_lines(io::stdout).with(filter)),
     };
     installed.map_err(|error| error.to_string())
+}
+
+/// Lines for a terminal. The values of fields are written as Rust writes strings, so they stay inside their line too.
+fn text_lines<W>(writer: W) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(writer);
+    Registry::default().with(layer)
 }
 
 fn filter(level: &str) -> Result<EnvFilter, String> {
@@ -174,6 +180,12 @@ impl Visit for JsonFields {
 /// Appends `value` as a JSON string: controls, line separators and bidi marks escaped, cut to `limit` characters.
 fn escape(out: &mut String, value: &str, limit: usize) {
     out.push('"');
+    // Almost every value is plain and short.
+    if value.len() <= limit && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+        out.push_str(value);
+        out.push('"');
+        return;
+    }
     for (count, c) in value.chars().enumerate() {
         if count == limit {
             out.push('…');
@@ -217,5 +229,20 @@ mod tests {
         assert_eq!(line["detail"].as_str().unwrap().chars().count(), MAX_VALUE + 1);
         assert!(text.starts_with("{\"timestamp\":\""));
         assert!(text.contains("\"level\":\"INFO\",\"event\":\"test.event\""));
+    }
+
+    /// G01 in the format for terminals: no value ends its line, moves the cursor or turns the reading direction.
+    #[test]
+    fn a_line_of_text_is_one_line_whatever_the_values() {
+        let buffer = LogBuffer::default();
+        let hostile = "a\u{1b}[31m\r\n2026-01-01 INFO event=\"mail.decided\"\u{202e}\u{9b}\u{2028}";
+        tracing::dispatcher::with_default(&Dispatch::new(text_lines(buffer.clone())), || {
+            tracing::info!(target: "vestibule", event = "test.event", detail = hostile, name = Some(hostile));
+        });
+        let text = buffer.text();
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        assert!(text.contains("event=\"test.event\"") && text.contains("\\r\\n2026"), "{text:?}");
+        let hidden = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{2028}".contains(c));
+        assert!(!text.contains(hidden), "{text:?}");
     }
 }

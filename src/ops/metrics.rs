@@ -77,6 +77,8 @@ pub struct Metrics {
     pub accounts_created: Counter,
     /// Failed writes of the store.
     pub store_failures: Counter,
+    /// Panics, those that were caught included.
+    pub panics: Counter,
     /// HTTP answers.
     pub http_requests: Family<RequestLabels, Counter>,
     /// Free bytes where the store writes.
@@ -128,6 +130,7 @@ metrics! {
     redeemed: Counter::default(), "verifications_redeemed", "Verifications redeemed";
     accounts_created: Counter::default(), "accounts_created", "Accounts that came to be";
     store_failures: Counter::default(), "store_failures", "Failed writes of the store";
+    panics: Counter::default(), "panics", "Panics, those that were caught included";
     http_requests: Family::default(), "http_requests", "HTTP answers";
     store_free_bytes: Gauge::<f64, AtomicU64>::default(), "store_free_bytes", "Free bytes where the store writes";
     store_writable: Gauge::default(), "store_writable", "1 while the store takes writes";

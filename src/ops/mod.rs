@@ -4,6 +4,8 @@ mod clock;
 mod events;
 mod log;
 mod metrics;
+mod panics;
+mod redact;
 mod rng;
 mod shutdown;
 
@@ -18,6 +20,7 @@ pub use clock::Clock;
 pub use events::*;
 pub use log::{JsonLines, LogBuffer, init as init_log, json_dispatch};
 pub use metrics::{DecisionLabels, Metrics, RefusalLabels, RequestLabels};
+pub use panics::{log_panics, words_of};
 pub use rng::{random, time_ordered_uuid};
 pub use shutdown::{Shutdown, ShutdownHandle};
 

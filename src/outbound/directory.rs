@@ -3,14 +3,14 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
 
 use super::{clean::words, transport::SendError};
-use crate::types::DeliveryId;
+use crate::{ops, types::DeliveryId};
 
 /// Writes the mail to `DIR/ID.eml`, so that whoever watches the directory never sees half a mail. A second try of the
 /// same delivery replaces its file.
@@ -18,14 +18,14 @@ pub(super) async fn write(directory: PathBuf, id: DeliveryId, bytes: Bytes) -> R
     let path = directory.join(format!("{id}.eml"));
     let shown = path.display().to_string();
     let written = tokio::task::spawn_blocking(move || write_durably(&directory, &path, &bytes)).await;
-    match written.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+    match written.unwrap_or_else(|panic| Err(io::Error::other(ops::words_of(&panic)))) {
         Ok(()) => Ok(words(&format!("written to {shown}"))),
         Err(error) => Err(SendError::Transient(words(&format!("{shown} can't be written: {error}")))),
     }
 }
 
 fn write_durably(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let part = path.with_extension("tmp");
     // The mail holds a working link: nobody but the daemon's own user may read it.
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;

@@ -18,14 +18,14 @@ use super::{
 use crate::{
     config::Config,
     ops::{
-        Event, ForwardEnded, Ops, OutboundRetry, OutboundUnsettled, Shutdown, StoreFailed,
+        self, Event, ForwardEnded, Ops, OutboundRetry, OutboundUnsettled, Shutdown, StoreFailed,
         VerificationFailed, VerificationSent,
     },
     store::{
         BodyRef, CommitError, Delivery, DeliveryKind, JobKind, Lease, Queue, Settled, Settlement, Store,
         StoreError, VerificationState,
     },
-    types::{EmailAddress, Time, TokenDigest, TokenSeal, VerificationId, VerificationToken},
+    types::{Time, TokenDigest, TokenSeal, VerificationId, VerificationToken},
 };
 
 /// How long a claimed mail is ours. Longer than any try may last.
@@ -152,7 +152,7 @@ impl Worker {
     /// A panic is a bug: it is said, and the lease's end brings the mail back.
     fn note(&self, ended: Result<(), JoinError>) {
         if let Err(error) = ended {
-            OutboundUnsettled { delivery: None, error: &error.to_string() }.emit(&self.parts.ops);
+            OutboundUnsettled { delivery: None, error: ops::words_of(&error) }.emit(&self.parts.ops);
         }
     }
 }
@@ -251,7 +251,9 @@ impl Try {
         body: Option<BodyRef>,
     ) -> Result<Outgoing, SendError> {
         let body = body.ok_or_else(|| permanent("the bytes of the forwarded mail are not there"))?;
-        let reverse_path = parse_reverse_path(reverse_path)?;
+        // A reverse-path that no mail of ours can carry (a literal, say) was taken at MAIL. What is for the postmaster must
+        // reach a person: it goes on with the null one.
+        let reverse_path = reverse_path.parse().ok();
         let bytes = self.parts.store.raw(&body).await.map_err(|error| match error {
             StoreError::Unavailable(text) => SendError::Transient(words(&text)),
             StoreError::Damaged(text) | StoreError::BadCursor(text) => permanent(&text),
@@ -313,14 +315,6 @@ impl Try {
 
 fn permanent(text: &str) -> SendError {
     SendError::Permanent(words(text))
-}
-
-fn parse_reverse_path(text: &str) -> Result<Option<EmailAddress>, SendError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let parsed = text.parse().map(Some);
-    parsed.map_err(|error| permanent(&format!("the mail's reverse-path <{text}> can't be used: {error}")))
 }
 
 /// Some relays quote a mail that they refuse. A token must not reach logs and lists that way, not even cut.

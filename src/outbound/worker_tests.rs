@@ -204,6 +204,8 @@ async fn a_forwarded_mail_goes_on_as_it_came() {
     let table = [
         ("Her@Example.com", "MAIL FROM:<Her@example.com> BODY=8BITMIME"),
         ("", "MAIL FROM:<> BODY=8BITMIME"),
+        // Taken at MAIL, but none that we can send: the mail must reach a person all the same.
+        ("her@[192.0.2.1]", "MAIL FROM:<> BODY=8BITMIME"),
     ];
     for (reverse_path, command) in table {
         let (site, peer) = Site::with_peer(Script::default()).await;
@@ -218,17 +220,13 @@ async fn a_forwarded_mail_goes_on_as_it_came() {
 
 #[tokio::test(start_paused = true)]
 async fn a_forwarded_mail_that_can_not_go_unchanged_ends() {
-    for (reverse_path, raw, text) in
-        [("", "a\nb\r\n", "bare CR or LF"), ("not an address", "a\r\n", "reverse-path <not an address>")]
-    {
-        let (site, peer) = Site::with_peer(Script::default()).await;
-        site.store.enqueue(site.store.forward(reverse_path, raw.as_bytes()));
-        site.run_until(1).await;
-        let (end, words) = site.end();
-        assert!(end == "dead" && words.contains(text), "{words}");
-        assert_eq!(site.log.events("outbound.failed").len(), 1);
-        assert_eq!(peer.seen.lock().unwrap().connections, 0);
-    }
+    let (site, peer) = Site::with_peer(Script::default()).await;
+    site.store.enqueue(site.store.forward("", b"a\nb\r\n"));
+    site.run_until(1).await;
+    let (end, words) = site.end();
+    assert!(end == "dead" && words.contains("bare CR or LF"), "{words}");
+    assert_eq!(site.log.events("outbound.failed").len(), 1);
+    assert_eq!(peer.seen.lock().unwrap().connections, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -62,6 +62,7 @@ pub enum Delivery {
     TooComplex,
     /// NUL in the mail: 554 5.6.0.
     Nul,
-    /// A write failed or could not be decided in time; the mail stays with the relay: 451 4.3.0.
+    /// A write failed, it could not be decided in time, or a recipient has gone since RCPT; the mail stays with the relay:
+    /// 451 4.3.0.
     Unavailable,
 }

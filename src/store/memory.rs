@@ -35,11 +35,17 @@ pub struct Faults {
     unavailable: AtomicU32,
     stale: AtomicU32,
     free: AtomicU64,
+    late_ms: AtomicU64,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { unavailable: AtomicU32::new(0), stale: AtomicU32::new(0), free: AtomicU64::new(FREE) }
+        Self {
+            unavailable: AtomicU32::new(0),
+            stale: AtomicU32::new(0),
+            free: AtomicU64::new(FREE),
+            late_ms: AtomicU64::new(0),
+        }
     }
 }
 
@@ -52,6 +58,11 @@ impl Faults {
     /// The next `n` plans are answered `Stale`.
     pub fn stale_commits(&self, n: u32) {
         self.stale.store(n, Ordering::SeqCst);
+    }
+
+    /// From now on each plan is answered so long after it was applied, like on a disk that stalls.
+    pub fn answer_late(&self, by: Duration) {
+        self.late_ms.store(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
     /// Free bytes to report.
@@ -221,7 +232,12 @@ impl Store for Memory {
             return Err(CommitError::Stale);
         }
         let raw = plan.mail.as_mut().map(|mail| std::mem::take(&mut mail.raw)).unwrap_or_default();
-        self.write(Event::Plan(Box::new(PlanEvent::new(plan, false))), raw)
+        let written = self.write(Event::Plan(Box::new(PlanEvent::new(plan, false))), raw);
+        let late = self.faults.late_ms.load(Ordering::SeqCst);
+        if late > 0 {
+            tokio::time::sleep(Duration::from_millis(late)).await;
+        }
+        written
     }
 
     async fn claim(

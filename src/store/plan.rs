@@ -36,7 +36,7 @@ pub struct Plan {
 }
 
 /// Compare: the sender is still as it was read. The engine raises the version when an effect changes what a decision
-/// reads (account, pending verification, what waits), so a busy known sender is never stale.
+/// reads (account, pending verification, what waits, verification mails), so a busy known sender is never stale.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fence {
     /// The sender.

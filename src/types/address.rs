@@ -66,6 +66,7 @@ impl FromStr for Domain {
             [b'[', ..] => return Err(DomainError::Literal),
             [.., b'.'] => return Err(DomainError::TrailingDot),
             long if long.len() > MAX_DOMAIN => return Err(DomainError::TooLong),
+            _ if becomes_ascii(text) => return Err(DomainError::NotNormal),
             _ => {}
         }
         let lower: String = if text.is_ascii() {
@@ -87,6 +88,12 @@ impl FromStr for Domain {
         }
         Ok(Self(ascii.into()))
     }
+}
+
+/// Whether NFC makes an ASCII character of one that is none: the Kelvin sign a `K`, the Greek question mark a `;`. An
+/// address must not become another person's by being normalised.
+fn becomes_ascii(text: &str) -> bool {
+    !text.is_ascii() && text.chars().any(|c| !c.is_ascii() && std::iter::once(c).nfc().any(|n| n.is_ascii()))
 }
 
 /// A lower-case ASCII host name without A-labels, which IDNA leaves as it is: the common case, decided without tables.
@@ -168,7 +175,7 @@ impl FromStr for EmailAddress {
         if local.len() > MAX_LOCAL {
             return Err(AddressError::LocalPartTooLong);
         }
-        if !(is_dot_atom(local) || is_quoted_string(local)) {
+        if !(is_dot_atom(local) || is_quoted_string(local)) || becomes_ascii(local) {
             return Err(AddressError::LocalPart);
         }
         let domain: Domain = domain.parse()?;
@@ -315,6 +322,7 @@ mod tests {
             ("a b.com", DomainError::Label),
             ("ⓐpproved.example", DomainError::NotNormal),
             ("approved。example", DomainError::NotNormal),
+            ("boo\u{212a}.example", DomainError::NotNormal),
         ];
         for (text, error) in bad {
             assert_eq!(text.parse::<Domain>(), Err(error), "{text}");
@@ -332,6 +340,34 @@ mod tests {
         assert_eq!(first.key(), "ada.lovelace@example.com");
         assert_eq!(first.local_part(), "ada.lovelace");
         assert_ne!(first, "ada.lovelace+x@example.com".parse().unwrap());
+    }
+
+    /// Whoever can have mail for one of these must not thereby be the other (as in CVE-2019-19844).
+    #[test]
+    fn no_letter_of_another_script_becomes_a_latin_one() {
+        let ascii: EmailAddress = "kim.i@example.com".parse().unwrap();
+        for (alike, error) in [
+            ("\u{212a}im.i@example.com", true), // Kelvin sign
+            ("\u{212a}\u{e9}@example.com", true),
+            ("kim\u{37e}i@example.com", true), // Greek question mark
+            ("\"kim\u{37e}i\"@example.com", true),
+            ("kim.\u{131}@example.com", false),  // dotless i
+            ("KIM.\u{130}@example.com", false),  // I with a dot
+            ("\u{43a}im.i@example.com", false),  // Cyrillic
+            ("kim.\u{ff49}@example.com", false), // full width
+            ("kim.i\u{307}@example.com", false),
+        ] {
+            match alike.parse::<EmailAddress>() {
+                Ok(other) => {
+                    assert!(!error, "{alike}");
+                    assert_ne!(other, ascii, "{alike}");
+                }
+                Err(found) => assert_eq!((found, error), (AddressError::LocalPart, true), "{alike}"),
+            }
+        }
+        // One spelling of one letter is still one letter.
+        let (composed, apart) = ("jos\u{e9}@example.com", "JOSE\u{301}@example.com");
+        assert_eq!(composed.parse::<EmailAddress>().unwrap(), apart.parse().unwrap());
     }
 
     #[test]

@@ -124,6 +124,16 @@ mod tests {
         }
     }
 
+    /// K05: bytes that are hashed for another purpose, or for none, are never found as this one.
+    #[test]
+    fn the_digest_depends_on_the_purpose() {
+        let digest = VerificationToken::new([7; 32]).digest();
+        for purpose in [&b""[..], b"vestibule release v1\0", b"vestibule verify v1"] {
+            let other: [u8; 32] = Sha256::new().chain_update(purpose).chain_update([7; 32]).finalize().into();
+            assert_ne!(digest.0, other);
+        }
+    }
+
     #[test]
     fn a_sealed_token_opens_with_its_key_only() {
         let (seal, token) = (TokenSeal::new([1; 32]), VerificationToken::new([7; 32]));

@@ -7,8 +7,8 @@ use super::{
     service::{Step, Verify, again},
 };
 use crate::{
-    store::VerificationView,
-    types::{EmailAddress, VerificationId, VerificationToken},
+    store::{DeliveryState, VerificationMail, VerificationView},
+    types::{EmailAddress, Time, VerificationId, VerificationToken},
 };
 
 impl Verify {
@@ -55,6 +55,9 @@ impl Verify {
         if view.quiet_until.is_some_and(|until| until > now) {
             return Ok(Step::Done(NewLink::Never));
         }
+        if let Some(due) = self.waiting_mail(pending, now).await? {
+            return Ok(Step::Done(NewLink::Delayed(due)));
+        }
         let mut plan = plan::about(address, &view, now);
         plan.effects =
             self.planned(|planning| vec![planning.mail(address, pending, at, &Answered::from(&row))]);
@@ -62,5 +65,14 @@ impl Verify {
             Ok(_) => Ok(Step::Done(answer)),
             Err(error) => again(error),
         }
+    }
+
+    /// When the mail goes out that waits in the outbox for its turn: asking again must not pile up more behind it.
+    async fn waiting_mail(&self, id: VerificationId, now: Time) -> Result<Option<Time>, VerifyError> {
+        let Some(verification) = self.store.verification(id).await? else { return Ok(None) };
+        let waits = |mail: &&VerificationMail| {
+            mail.state == DeliveryState::Waiting && mail.due_at > now && mail.expires_at > now
+        };
+        Ok(verification.mails.iter().find(waits).map(|mail| mail.due_at))
     }
 }

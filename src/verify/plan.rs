@@ -249,8 +249,17 @@ pub(super) fn dropped(
     view: &SenderView,
     why: (Reason, Basis),
 ) -> Ending {
-    let plan = end(planning, row, view, why, (Vec::new(), Disposition::Drop { keep_raw: false }));
-    Ending { reason: why.0, plan, account: None }
+    let (reason, basis) = why;
+    let (check, input) = match (reason, basis) {
+        (Reason::ProjectClosed, _) => ("project", format!("{} is not configured", row.project)),
+        (_, Basis::Expired) => ("hold", format!("waited until {}", row.expires_at)),
+        (_, Basis::NotMine) => ("hold", "the reader of the verification page did not send it".to_owned()),
+        _ => ("hold", "discarded by an administrator".to_owned()),
+    };
+    let result = format!("{} {}", reason.outcome().as_str(), reason.as_str()).into();
+    let trail = vec![Check { check: check.into(), input: input.into(), result }];
+    let plan = end(planning, row, view, why, (trail, Disposition::Drop { keep_raw: false }));
+    Ending { reason, plan, account: None }
 }
 
 /// The plan that ends a hold; a verification that nothing waits for any more ends with it.

@@ -118,6 +118,23 @@ mod tests {
     }
 
     #[test]
+    fn approved_domains_have_a_lane_of_their_own() {
+        let config = VerificationConfig {
+            max_mails_per_minute: NonZeroU32::new(60).unwrap(),
+            max_mails_per_minute_external: NonZeroU32::new(20).unwrap(),
+            ..config()
+        };
+        let mut access = SiteAccess::default();
+        access.internal.approved_domains = ["approved.example".parse().unwrap()].into_iter().collect();
+        for (domain, expected) in [
+            ("approved.example", LaneRate { lane: Lane::Approved, per_minute: 60 }),
+            ("sub.approved.example", LaneRate { lane: Lane::External, per_minute: 20 }),
+        ] {
+            assert_eq!(lane(&domain.parse().unwrap(), &access, &config), expected, "{domain}");
+        }
+    }
+
+    #[test]
     fn listed_addresses_and_domains_never_get_one() {
         for address in ["never@example.com", "anyone@quiet.example"] {
             let address = address.parse().unwrap();

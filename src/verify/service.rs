@@ -17,7 +17,7 @@ use crate::{
         CommitError, Committed, Effect, HeldRow, Plan, SenderView, Store, TokenView, VerificationState,
         VerificationView,
     },
-    types::{Account, EmailAddress, HeldId, TokenSeal, VerificationId, VerificationToken},
+    types::{Account, EmailAddress, HeldId, Standing, TokenSeal, VerificationId, VerificationToken},
 };
 
 /// How often a plan is made anew before the store counts as not available: with jitter between, some hundred
@@ -97,7 +97,20 @@ impl Verify {
         why: (Reason, Basis),
     ) -> Result<Option<HeldRow>, VerifyError> {
         self.repeat(|| {
-            self.try_end(held, why.1, |planning, row, view| plan::dropped(planning, row, view, why))
+            self.try_end(held, why.1, |planning, row, view| Some(plan::dropped(planning, row, view, why)))
+        })
+        .await
+    }
+
+    /// Drops a mail that has waited too long; `None` when it has ended already, and when its verification was redeemed:
+    /// then it is the release worker's, however late that is.
+    pub(super) async fn expire(&self, held: HeldId) -> Result<Option<HeldRow>, VerifyError> {
+        let why = (Reason::HoldExpired, Basis::Expired);
+        self.repeat(|| {
+            self.try_end(held, why.1, |planning, row, view| {
+                let waits = !view.releasing.contains(&row.id);
+                waits.then(|| plan::dropped(planning, row, view, why))
+            })
         })
         .await
     }
@@ -106,7 +119,7 @@ impl Verify {
     pub(super) async fn release_verified(&self, held: HeldId) -> Result<Option<HeldRow>, VerifyError> {
         let basis = Basis::Verified;
         self.repeat(|| {
-            self.try_end(held, basis, |planning, row, view| plan::released(planning, row, view, basis))
+            self.try_end(held, basis, |planning, row, view| Some(plan::released(planning, row, view, basis)))
         })
         .await
     }
@@ -179,9 +192,10 @@ impl Verify {
         let VerificationView { id, address, .. } = &found.verification;
         let view = self.view(address).await?;
         let listed = plan::listed(&view.held, until).to_vec();
-        let waits = view.pending == Some(*id) && !listed.is_empty();
-        if found.expires_at <= self.ops.clock.now() || !waits {
-            return Ok(Step::Done(TokenAnswer::Expired { renewable: waits }));
+        // All that the page listed has ended otherwise: it is shown anew, with what came since.
+        let waits = view.pending == Some(*id);
+        if found.expires_at <= self.ops.clock.now() || !waits || listed.is_empty() {
+            return self.answer(&found).await.map(Step::Done);
         }
         let (not_mine, release): (Vec<_>, Vec<_>) = listed.iter().partition(|id| is_not_mine(id));
         let name = match release.first() {
@@ -254,11 +268,13 @@ impl Verify {
         &self,
         held: HeldId,
         basis: Basis,
-        end: impl Fn(&Planning<'_>, &HeldRow, &SenderView) -> Ending,
+        end: impl Fn(&Planning<'_>, &HeldRow, &SenderView) -> Option<Ending>,
     ) -> Result<Step<Option<HeldRow>>, VerifyError> {
         let Some(row) = self.store.held(held).await? else { return Ok(Step::Done(None)) };
         let view = self.view(&row.sender).await?;
-        let ending = self.planned(|planning| end(planning, &row, &view));
+        let Some(ending) = self.planned(|planning| end(planning, &row, &view)) else {
+            return Ok(Step::Done(None));
+        };
         match self.store.commit(ending.plan.clone()).await {
             Ok(committed) => {
                 self.ended(&row, &view, &ending, (basis, &committed));
@@ -297,7 +313,10 @@ impl Verify {
             sender: Some(&row.sender),
             domain_list: membership.as_str(),
             account: account_word(view.account.as_ref()),
-            standing: if basis == Basis::Verified { "proven" } else { row.standing.as_str() },
+            standing: match basis {
+                Basis::Verified | Basis::Released => Standing::Proven.as_str(),
+                Basis::NotMine | Basis::Expired | Basis::Discarded => row.standing.as_str(),
+            },
             request: request.map(ToString::to_string),
             held: Some(row.id.to_string()),
             basis: Some(basis.as_str()),

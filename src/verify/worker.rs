@@ -112,7 +112,8 @@ impl Verify {
     async fn carry_out(&self, lease: &Lease) {
         let now = self.ops.clock.now();
         let settlement = match self.job(&lease.job).await {
-            Ok(()) => Settlement::Done(String::new()),
+            Ok(true) => Settlement::Done(String::new()),
+            Ok(false) => Settlement::RetryAt(now.plus(LEASE), "it is being released".to_owned()),
             Err(error) => {
                 self.store_failed(&error.to_string());
                 Settlement::RetryAt(now.plus(RETRY), error.to_string())
@@ -125,7 +126,8 @@ impl Verify {
         }
     }
 
-    async fn job(&self, job: &Job) -> Result<(), VerifyError> {
+    /// Whether the job is done; `false` when it is not its turn yet.
+    async fn job(&self, job: &Job) -> Result<bool, VerifyError> {
         match &job.kind {
             JobKind::Release { release, not_mine, .. } => {
                 for held in not_mine {
@@ -136,15 +138,15 @@ impl Verify {
                 }
             }
             JobKind::Expire(held) => {
-                let why = (Reason::HoldExpired, Basis::Expired);
-                if let Some(row) = self.drop_held(*held, why).await? {
-                    HoldExpired { held: row.id.to_string(), sender: &row.sender }.emit(&self.ops);
-                }
+                let Some(row) = self.expire(*held).await? else {
+                    return Ok(self.store.held(*held).await?.is_none());
+                };
+                HoldExpired { held: row.id.to_string(), sender: &row.sender }.emit(&self.ops);
             }
             // The outbox has a worker of its own and a queue of its own.
             JobKind::Deliver(_) => {}
         }
-        Ok(())
+        Ok(true)
     }
 
     fn store_failed(&self, error: &str) {

@@ -71,6 +71,8 @@ async fn a_request_shows_its_text_people_and_attachments() {
     let daemon = Daemon::start().await;
     assert!(daemon.raw_mail(BOB, IT, WITH_ATTACHMENTS).await.starts_with("250"));
     let request = get(&daemon, "/api/v1/requests/IT-1").await;
+    // A list shows each request as whole as that.
+    assert_eq!(get(&daemon, "/api/v1/requests").await["items"][0], request);
     assert_eq!(request["subject"], "Grüße <b>bold</b>");
     assert_eq!(request["reporter"], json!({ "address": BOB, "name": "Bob B.", "account": "portal-only" }));
     assert_eq!(request["participants"], json!(["eve@elsewhere.example", "carl@elsewhere.example"]));

@@ -179,6 +179,14 @@ impl Daemon {
         link_in(&self.outbound()[mails - 1])
     }
 
+    /// Waits until a mail has gone out to the address; answers the path of its link.
+    pub(crate) async fn outbound_link_to(&self, address: &str) -> String {
+        let to = format!("To: {address}\r\n");
+        let find = || self.outbound().into_iter().find(|mail| mail.contains(&to));
+        eventually("the mail goes out", || find().is_some()).await;
+        link_in(&find().unwrap())
+    }
+
     /// Waits until so many `mail.decided` lines carry a basis.
     pub(crate) async fn holds_ended(&self, count: usize) -> Vec<serde_json::Value> {
         let ended = || {
@@ -283,9 +291,28 @@ impl Smtp {
             }
         }
         assert!(self.command("DATA").await.starts_with("354"));
+        self.data(raw).await
+    }
+
+    /// The mail after DATA, dots stuffed, and the reply to it.
+    pub(crate) async fn data(&mut self, raw: &str) -> String {
         let stuffed = raw.replace("\r\n.", "\r\n..");
         self.0.write_all(format!("{stuffed}.\r\n").as_bytes()).await.unwrap();
         self.reply().await
+    }
+}
+
+impl Smtp {
+    /// One mail whose bytes arrive as they are (RFC 3030); answers the reply to its last chunk.
+    pub(crate) async fn bdat(&mut self, from: &str, rcpt: &str, raw: &[u8]) -> String {
+        assert!(self.command(&format!("MAIL FROM:<{from}>")).await.starts_with("250"));
+        assert!(self.command(&format!("RCPT TO:<{rcpt}>")).await.starts_with("250"));
+        self.send(&[format!("BDAT {} LAST\r\n", raw.len()).as_bytes(), raw].concat()).await;
+        self.reply().await
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
     }
 }
 

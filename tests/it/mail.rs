@@ -199,14 +199,76 @@ fn hostile_mail_is_refused_or_harmless() {
     }
 }
 
+/// Mails that are as bad as the scan lets them be, `size` bytes or a little more.
+fn worst(size: usize) -> Vec<(&'static str, String)> {
+    let fill = |piece: &str| piece.repeat(size / piece.len() + 1);
+    let multipart = |n: usize| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n");
+    let many: String = (0..50).map(multipart).collect();
+    let lost = "Content-Type: multipart/mixed; boundary=lost\r\n\r\n".repeat(10);
+    let messages = "Content-Type: message/rfc822\r\n\r\n".repeat(20);
+    let html = "Content-Type: text/html\r\n\r\n";
+    let body = |head: &str, piece: &str| format!("From: a@b.example\r\n{head}{}", fill(piece));
+    vec![
+        ("multiparts within each other", body(&many, "--b\r\n-")),
+        ("almost boundaries", body(&many, "--b\r\n--b9-\r\n")),
+        ("lost boundaries", body(&lost, "--los\r\n")),
+        ("messages within each other", body(&messages, "a: b\r\n\r\n")),
+        ("short lines", body("\r\n", "\n")),
+        ("colons", body("\r\n", "a:\r\n")),
+        ("tags", body(html, "<\r\n")),
+        ("open comments", body(html, "<!-- \r\n")),
+        ("open quotes", body(html, "<a b=\"\r\n")),
+        ("open scripts", body(html, "<script>\r\n")),
+        ("end tags", body(html, "</\r\n")),
+        ("entities", body(html, "&#x\r\n")),
+        ("ampersands", body(html, "&\r\n")),
+        ("soft line ends", body("Content-Transfer-Encoding: quoted-printable\r\n\r\n", "=\r\n")),
+        ("base64", body("Content-Transfer-Encoding: base64\r\n\r\n", "=A\r\n")),
+        ("UTF-7", body("Content-Type: text/plain; charset=utf-7\r\n\r\n", "+A-\r\n")),
+        ("ISO-2022", body("Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n", "\u{1b}$B\r\n")),
+    ]
+}
+
+/// M01, M02, M06: on a thread with tokio's stack, whatever the depth; a stack that overflows ends the whole process.
+#[test]
+fn the_worst_mail_fits_on_a_small_stack() {
+    for (what, raw) in worst(300_000) {
+        let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024).name(what.to_owned());
+        let read = thread.spawn(move || drop(take_in(raw.as_bytes()))).unwrap().join();
+        assert!(read.is_ok(), "{what}");
+    }
+}
+
+/// Four times the mail may cost four times the time, not sixteen times. Not for a busy machine:
+/// `cargo test --test it --release -- --ignored costs_grow`.
+#[test]
+#[ignore = "compares times"]
+fn costs_grow_with_the_size_and_not_with_its_square() {
+    let cost = |raw: &str| {
+        let once = || {
+            let begun = std::time::Instant::now();
+            let _ = std::hint::black_box(take_in(raw.as_bytes()));
+            begun.elapsed()
+        };
+        (0..3).map(|_| once()).min().unwrap_or_default()
+    };
+    for ((what, small), (_, large)) in worst(500_000).into_iter().zip(worst(2_000_000)) {
+        let (small, large) = (cost(&small), cost(&large));
+        println!("{what}: {small:?} {large:?}");
+        assert!(large < small * 8 + std::time::Duration::from_millis(20), "{what}: {small:?} {large:?}");
+    }
+}
+
 /// mail-parser's debug assertion fails on this structure; a release build reads it.
+pub(crate) const PANICS: &str = concat!(
+    "From: a@b.example\r\nContent-Type: multipart/digest; boundary=b\r\n\r\n--b--\r\n;\r\n\r\n--;\n",
+    "Content-Type: message/rfc822\r\n\r\n--b--\r\n\n\n--b--\r\n--b\r\n\r\n"
+);
+
+/// M07.
 #[test]
 fn a_parser_that_panics_makes_the_sender_unusable() {
-    let raw = concat!(
-        "From: a@b.example\r\nContent-Type: multipart/digest; boundary=b\r\n\r\n--b--\r\n;\r\n\r\n--;\n",
-        "Content-Type: message/rfc822\r\n\r\n--b--\r\n\n\n--b--\r\n--b\r\n\r\n"
-    );
-    let message = take_in(raw.as_bytes()).unwrap();
+    let message = take_in(PANICS.as_bytes()).unwrap();
     if cfg!(debug_assertions) {
         assert_eq!(message.author, Err(UnusableSender::ParserFailed));
     } else {

@@ -19,6 +19,8 @@ mod faults; // disks that fail, by the seam under the store; tests/faults has th
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod replay; // all fixtures through async-smtp into the built binary
+mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod store; // conformance of the store's engines
 mod support; // what several of them need
+mod threats; // tests/THREATS.md: attacks on the whole daemon
 mod verification; // hold, mail, page, redeem, release

@@ -401,3 +401,30 @@ async fn everything_is_still_there_after_a_restart() {
     assert_eq!(requests(&daemon).await, pairs(&[("IT-1", "created"), ("IT-2", "waits")]));
     daemon.stop().await;
 }
+
+/// Lists read their rows in steps; a page is as long as it was asked to be, whatever the step.
+#[tokio::test]
+async fn long_lists_are_walked_without_a_gap() {
+    let daemon = Daemon::start().await;
+    let mut smtp = Smtp::connect(daemon.addresses.smtp[0]).await;
+    for n in 0..50 {
+        let raw = message("bob@partner.example", IT, &format!("mail {n}"));
+        assert!(smtp.mail("bob@partner.example", IT, &raw).await.starts_with("250"));
+    }
+    for (limit, pages) in [(7, vec![7; 7]), (16, vec![16; 3]), (40, vec![40]), (50, vec![50])] {
+        let (mut seen, mut cursor, mut lengths) = (Vec::new(), String::new(), Vec::new());
+        loop {
+            let path = format!("/api/v1/requests?limit={limit}{cursor}");
+            let (_, page) = daemon.api("GET", &path, None).await;
+            let items = page["items"].as_array().unwrap();
+            seen.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+            lengths.push(items.len());
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        let expected: Vec<_> = (1..=50).rev().map(|n| format!("IT-{n}")).collect();
+        assert_eq!(seen, expected, "limit {limit}");
+        assert_eq!(lengths[..pages.len()], pages);
+    }
+    daemon.stop().await;
+}

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     app::{Addresses, App, Ended},
     mail,
-    ops::{Clock, JsonLines, Ops},
+    ops::{self, Clock, JsonLines, Ops},
 };
 
 /// The quick start: a whole site on loopback, some mails, one verification
@@ -55,6 +55,7 @@ pub(super) fn run(args: &Args) -> CommandResult {
 
 async fn demo(site: Site, once: bool) -> CommandResult {
     let ops = Ops::new(Clock::system(), site.config.log.addresses, Some(log(&site.path("log.jsonl"))?));
+    ops::log_panics(ops.clone());
     let app = App::start(site.config.clone(), ops).await.map_err(Failure::failed)?;
     let (addresses, shutdown) = (app.addresses().clone(), app.shutdown());
     let mut signals = Signals::new()?;

@@ -2,8 +2,9 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -51,7 +52,7 @@ impl Site {
         fs::create_dir(dir.join("outbound")).map_err(named)?;
         let token = HEXLOWER.encode(&ops::random::<16>());
         let path = dir.join(CONFIG);
-        fs::write(&path, text(&token).map_err(named)?).map_err(named)?;
+        write_private(&path, &text(&token).map_err(named)?).map_err(named)?;
         let config = config::load(&path).map_err(|errors| Failure::failed(errors.to_string()))?;
         Ok(Self { dir: dir.to_owned(), token, config, _lock: lock })
     }
@@ -60,6 +61,13 @@ impl Site {
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
+}
+
+/// The file holds the API's token.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())
 }
 
 fn check_ours(dir: &Path) -> Result<(), Failure> {
@@ -142,6 +150,8 @@ mod tests {
         fs::create_dir(dir.join("data")).unwrap();
         fs::write(dir.join("notes.txt"), "kept").unwrap();
         assert!(matches!(Site::new(&dir), Err(Failure::Failed(text)) if text.contains("running")));
+        let mode = fs::metadata(dir.join(CONFIG)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it holds the token");
         let token = first.token.clone();
         drop(first);
         let second = Site::new(&dir).unwrap();

@@ -14,6 +14,7 @@ use super::percent;
 use crate::{
     http::{App, problem::Problem},
     mail::{self, AttachmentInfo, Content},
+    ops::words_of,
     store::BodyRef,
 };
 
@@ -29,10 +30,11 @@ const HARMLESS: [&str; 8] = [
     "text/plain",
 ];
 
-/// The text, attachments and people of a mail.
-pub(super) async fn read(app: &App, body: &BodyRef) -> Result<Content, Problem> {
+/// The text, attachments and people of a mail, and its size.
+pub(super) async fn read(app: &App, body: &BodyRef) -> Result<(Content, usize), Problem> {
     let raw = app.state.store.raw(body).await?;
-    off_thread(move || mail::content(&raw)).await
+    let size = raw.len();
+    off_thread(move || mail::content(&raw)).await.map(|content| (content, size))
 }
 
 /// The mail byte for byte.
@@ -63,7 +65,7 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
             axum::http::StatusCode::INTERNAL_SERVER_ERROR,
             "The mail can't be read; its raw bytes can still be had.",
         );
-        problem.log = Some(error.to_string());
+        problem.log = Some(format!("reading a mail did not end: {}", words_of(&error)));
         problem
     };
     tokio::task::spawn_blocking(work).await.map_err(unreadable)

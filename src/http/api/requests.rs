@@ -3,42 +3,86 @@
 use axum::{Json, extract::Path, response::Response};
 use serde_json::{Value, json};
 
-use super::{
-    content,
-    params::{self, Params},
-};
+use super::{content, params::Params};
 use crate::{
     http::{App, problem::Problem},
     store::{BodyRef, Comment, RequestFilter, RequestRow},
     types::{EmailAddress, RequestId},
 };
 
-/// `GET /requests?project=&customer=`. The items carry what the rows hold; text, attachments and comments, which have to
-/// be read out of the mails, stand in the single request.
+/// Rows read at once for a list.
+const STEP: usize = 16;
+/// Bytes of mail read for one page of a list. A page that would take more ends before its limit, with a cursor.
+const PAGE_BYTES: usize = 32 << 20;
+
+/// `GET /requests?project=&customer=`.
 pub(super) async fn list(app: App, mut params: Params) -> Result<Json<Value>, Problem> {
-    let page = params.page()?;
+    let mut page = params.page()?;
     let filter =
         RequestFilter { project: params.optional("project")?, customer: params.optional("customer")? };
     params.done()?;
-    let found = app.state.store.requests(&filter, page).await?;
-    Ok(Json(params::list(&found, head)))
+    let (mut items, mut bytes, mut left) = (Vec::new(), 0, page.limit);
+    loop {
+        page.limit = left.min(STEP);
+        let found = app.state.store.requests(&filter, page.clone()).await?;
+        left -= found.items.len();
+        let short = found.items.len() < page.limit;
+        for row in &found.items {
+            // One mail that can't be read must not hide the others; its own page says what is wrong.
+            let (value, size) = whole(&app, row).await.unwrap_or_else(|_| (head(row), 0));
+            items.push(value);
+            bytes += size;
+        }
+        page.cursor.clone_from(&found.next);
+        if short || left == 0 || bytes > PAGE_BYTES || found.next.is_none() {
+            return Ok(Json(json!({ "items": items, "next": found.next })));
+        }
+    }
 }
 
-/// `GET /requests/ID`: the whole of it.
+/// `GET /requests/ID`.
 pub(super) async fn one(app: App, Path(id): Path<String>, params: Params) -> Result<Json<Value>, Problem> {
     params.done()?;
     let row = row(&app, &id).await?;
-    let content = content::read(&app, &row.body).await?;
+    whole(&app, &row).await.map(|(value, _)| Json(value))
+}
+
+/// What the row holds of a request; all that is read out of its mails is empty.
+fn head(row: &RequestRow) -> Value {
+    json!({
+        "id": row.id,
+        "project": row.id.project,
+        "subject": row.subject,
+        "body": null,
+        "reporter": {
+            "address": row.reporter,
+            "name": row.reporter_name,
+            "account": row.reporter_kind,
+        },
+        "participants": [],
+        "message_id": row.message_id,
+        "created_at": row.created_at,
+        "basis": row.basis,
+        "attachments": [],
+        "comments": [],
+    })
+}
+
+/// A request as the API shows it, and how many bytes of mail were read for it.
+async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
+    let (content, mut size) = content::read(app, &row.body).await?;
     let mut comments = Vec::new();
     for comment in app.state.store.comments(&row.id).await? {
-        comments.push(comment_value(&app, &comment).await?);
+        let (value, bytes) = comment_value(app, &comment).await?;
+        comments.push(value);
+        size += bytes;
     }
-    let mut value = head(&row);
+    let mut value = head(row);
     value["body"] = content.body.as_str().into();
-    value["participants"] = participants(&app, &row.reporter, &content.participants).into();
+    value["participants"] = participants(app, &row.reporter, &content.participants).into();
     value["attachments"] = content::attachments(&content);
     value["comments"] = comments.into();
-    Ok(Json(value))
+    Ok((value, size))
 }
 
 /// `GET /requests/ID/raw`: the mail as it was received.
@@ -91,31 +135,16 @@ fn number(text: &str) -> Result<usize, Problem> {
     text.parse().map_err(|_| Problem::not_found(format!("{text:?} is no number; they are counted from 0.")))
 }
 
-fn head(row: &RequestRow) -> Value {
-    json!({
-        "id": row.id,
-        "project": row.id.project,
-        "subject": row.subject,
-        "reporter": {
-            "address": row.reporter,
-            "name": row.reporter_name,
-            "account": row.reporter_kind,
-        },
-        "message_id": row.message_id,
-        "created_at": row.created_at,
-        "basis": row.basis,
-    })
-}
-
-async fn comment_value(app: &App, comment: &Comment) -> Result<Value, Problem> {
-    let content = content::read(app, &comment.body).await?;
-    Ok(json!({
+async fn comment_value(app: &App, comment: &Comment) -> Result<(Value, usize), Problem> {
+    let (content, size) = content::read(app, &comment.body).await?;
+    let value = json!({
         "author": comment.author,
         "body": content.body,
         "message_id": comment.message_id,
         "created_at": comment.created_at,
         "attachments": content::attachments(&content),
-    }))
+    });
+    Ok((value, size))
 }
 
 /// Those in To and Cc beside the reporter and our own inboxes.

@@ -194,14 +194,19 @@ pub(super) fn disowned(site: &Site, result: Disowned) -> Page {
     message(site, StatusCode::OK, "Thank you for telling us", lines, Action::None)
 }
 
-/// The link is too old.
+/// The link is too old, or (not `renewable`) nothing waits for it any more: the mail was dealt with at the help desk, or
+/// has waited too long.
 pub(super) fn expired(site: &Site, renewable: bool) -> Page {
-    let (line, action) = if renewable {
-        ("Your mail still waits. Ask for a new link to pass it on.", Action::NewLink)
+    let (title, line, action) = if renewable {
+        ("This link is too old", "Your mail still waits. Ask for a new link to pass it on.", Action::NewLink)
     } else {
-        ("No mail waits for it any more. If you still need help, write to us again.", Action::None)
+        (
+            "No mail waits for this link any more",
+            "We have dealt with your mail without it, or it has waited too long. If you still need help, write to us again.",
+            Action::None,
+        )
     };
-    message(site, StatusCode::GONE, "This link is too old", vec![line.to_owned()], action)
+    message(site, StatusCode::GONE, title, vec![line.to_owned()], action)
 }
 
 /// There is no such link.

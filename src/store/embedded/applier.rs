@@ -17,6 +17,9 @@ use crate::store::{
 
 /// Most records in one write of the index: larger ones cost sled more memory and are slower.
 pub(super) const MAX_RECORDS: usize = 64;
+/// How long the index waits for more records before it writes fewer: nobody waits for it, as all reads see the overlay, and
+/// a write of few records costs almost as much as one of many.
+const LINGER: Duration = Duration::from_millis(10);
 /// How often the index is synced.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,7 @@ pub(super) fn run(shared: &Arc<Shared>, units: &Receiver<Vec<Unit>>) -> bool {
     loop {
         match units.recv_timeout(SYNC_EVERY) {
             Ok(batch) => {
+                let batch = gather(batch, units);
                 if !guarded(shared, || apply(shared, batch)) {
                     return false;
                 }
@@ -53,6 +57,16 @@ pub(super) fn run(shared: &Arc<Shared>, units: &Receiver<Vec<Unit>>) -> bool {
             unsynced = None;
         }
     }
+}
+
+/// What comes within the time to linger, up to a full write.
+fn gather(mut gathered: Vec<Unit>, units: &Receiver<Vec<Unit>>) -> Vec<Unit> {
+    let until = Instant::now() + LINGER;
+    while gathered.len() < MAX_RECORDS {
+        let Ok(more) = units.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
+        gathered.extend(more);
+    }
+    gathered
 }
 
 fn apply(shared: &Shared, batch: Vec<Unit>) -> Result<(), StoreError> {

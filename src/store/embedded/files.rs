@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -35,10 +36,10 @@ impl Layout {
         self.root.join("CLEAN")
     }
 
-    /// Makes the directories.
+    /// Makes the directories, for the daemon's user only: they hold people's mail.
     pub(super) fn create(&self) -> Result<(), OpenError> {
         for dir in [self.root.clone(), self.journal(), self.big()] {
-            fs::create_dir_all(&dir).map_err(|error| OpenError::io(&dir, error))?;
+            create_private(&dir).map_err(|error| OpenError::io(&dir, error))?;
         }
         sync_dir(&self.root).map_err(|error| OpenError::io(&self.root, error))
     }
@@ -46,7 +47,7 @@ impl Layout {
     /// Takes the lock; it lasts as long as the file stays open, and no longer than the process.
     pub(super) fn lock(&self) -> Result<File, OpenError> {
         let path = self.root.join("LOCK");
-        let opened = File::options().create(true).truncate(false).write(true).open(&path);
+        let opened = File::options().create(true).truncate(false).write(true).mode(PRIVATE_FILE).open(&path);
         let file = opened.map_err(|error| OpenError::io(&path, error))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
@@ -99,11 +100,11 @@ impl Layout {
     /// A new directory under `quarantine/`, for what must not be used and should be looked at.
     pub(super) fn quarantine(&self, now: Time) -> io::Result<PathBuf> {
         let parent = self.root.join("quarantine");
-        fs::create_dir_all(&parent)?;
+        create_private(&parent)?;
         let name = now.to_string().replace(':', "");
         let mut dir = parent.join(&name);
         for count in 2.. {
-            match fs::create_dir(&dir) {
+            match fs::DirBuilder::new().mode(PRIVATE_DIR).create(&dir) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     dir = parent.join(format!("{name}-{count}"));
                 }
@@ -114,6 +115,16 @@ impl Layout {
     }
 }
 
+/// Mode of directories: what sled and others put into them is out of reach, whatever its own mode.
+const PRIVATE_DIR: u32 = 0o700;
+/// Mode of files.
+const PRIVATE_FILE: u32 = 0o600;
+
+/// Makes a directory for the daemon's user only. One that is there already keeps the mode that the operator gave it.
+pub(super) fn create_private(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(dir)
+}
+
 /// Makes a directory's entries durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
@@ -122,7 +133,8 @@ pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
 /// Writes a file whole or not at all.
 fn write_durably(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("new");
-    let mut file = File::create(&unfinished)?;
+    let mut file =
+        File::options().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(&unfinished)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use super::files::create_private;
 use crate::store::{
     Order, StoreError,
     rows::{Changes, CheckpointRow, KeyRange, Rows, Value, Visit, encode, key},
@@ -36,6 +37,8 @@ pub(super) struct Index {
 impl Index {
     /// Opens or makes it. Sled panics or hangs on some damage: both become errors.
     pub(super) fn open(dir: &Path) -> Result<Self, String> {
+        // Sled would make it readable for everybody.
+        create_private(dir).map_err(|error| error.to_string())?;
         remove_unfinished_snapshots(dir).map_err(|error| error.to_string())?;
         let config = sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(Some(FLUSH_MS));
         let (sender, receiver) = mpsc::channel();

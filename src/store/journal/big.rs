@@ -5,6 +5,7 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
     sync::Arc,
 };
@@ -44,7 +45,8 @@ impl BigBodies {
     pub(in crate::store) fn write(&self, mail: MailId, raw: &[u8]) -> Result<BigBody, Append> {
         let too_large = |_| Append::Unwritten(io::Error::other("a mail over 4 GiB"));
         let len = u32::try_from(raw.len()).map_err(too_large)?;
-        let file = File::create(self.path(mail)).map_err(Append::Unwritten)?;
+        let options = File::options().write(true).create(true).truncate(true).mode(0o600).to_owned();
+        let file = options.open(self.path(mail)).map_err(Append::Unwritten)?;
         self.disk.write_all_at(&file, raw, 0).map_err(Append::Unwritten)?;
         self.disk.sync_data(&file).map_err(Append::Unsynced)?;
         Ok(BigBody { len, crc: crc32fast::hash(raw) })

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -48,7 +48,8 @@ pub(in crate::store) fn list(dir: &Path) -> io::Result<Vec<u64>> {
 impl Segment {
     /// Makes the file, header and directory entry on disk before it returns.
     pub(super) fn create(self, dir: &Path, disk: &dyn Disk) -> Result<File, Append> {
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).to_owned();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
         let file = options.open(path(dir, self.number)).map_err(Append::Unwritten)?;
         disk.write_all_at(&file, &self.header(), 0).map_err(Append::Unwritten)?;
         disk.sync_data(&file).and_then(|()| disk.sync_dir(dir)).map_err(Append::Unsynced)?;
