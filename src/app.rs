@@ -1,8 +1,9 @@
 //! Puts the daemon together: a configuration becomes an [`App`] with bound sockets and an opened store, which runs until
 //! it is told to stop and then drains. The only file that names every room.
 
+mod care;
+
 use std::{
-    collections::HashSet,
     fs,
     io::{self, Write as _},
     net::SocketAddr,
@@ -22,7 +23,7 @@ use crate::{
     listener::{self, Gate},
     ops::{
         self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreDamaged,
-        StoreFailed, StoreOpened,
+        StoreOpened,
     },
     outbound,
     store::{Disk, RealDisk, Store, embedded},
@@ -35,10 +36,6 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(8);
 /// For the store's last writes.
 const CLOSE: Duration = Duration::from_secs(4);
-/// Between two looks at the store's health.
-const WATCH_EVERY: Duration = Duration::from_millis(250);
-/// Between two readings of everything that the store keeps.
-const SCRUB_EVERY: Duration = Duration::from_hours(24);
 /// The file that holds the key of [`TokenSeal`].
 const SECRET_FILE: &str = "secret";
 
@@ -163,9 +160,10 @@ impl App {
     /// Serves until [`App::shutdown`] is begun or the store fails; then drains and closes the store.
     pub async fn run(self) -> Ended {
         self.announce();
-        let watch = tokio::spawn(watch(Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone()));
+        let watch =
+            tokio::spawn(care::watch(Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone()));
         let (store, ops, shutdown) = (Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone());
-        let scrub = tokio::spawn(scrub(Arc::clone(&store), ops.clone(), shutdown.clone()));
+        let scrub = tokio::spawn(care::scrub(Arc::clone(&store), ops.clone(), shutdown.clone()));
         let mut tasks = self.spawn();
         tasks.push(scrub);
         shutdown.begun().await;
@@ -367,45 +365,4 @@ fn explainer(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> http::Expla
             serde_json::to_value(explained).map_err(|error| error.to_string())
         })
     })
-}
-
-/// Reads all that the store keeps, after the start and once a day, and names what is damaged, once.
-async fn scrub(store: Arc<dyn Store>, ops: Ops, shutdown: Shutdown) {
-    let mut told = HashSet::new();
-    loop {
-        // A store that can't be read now is told of by whoever needs it.
-        for damage in store.scrub().await.unwrap_or_default() {
-            if told.insert(damage.clone()) {
-                StoreDamaged { damage: &damage }.emit(&ops);
-            }
-        }
-        tokio::select! {
-            () = shutdown.begun() => return,
-            () = time::sleep(SCRUB_EVERY) => {}
-        }
-    }
-}
-
-/// Looks after the store: says when it stops and starts taking writes, and stops the daemon when it can't be trusted any
-/// more. Answers why.
-async fn watch(store: Arc<dyn Store>, ops: Ops, shutdown: Shutdown) -> Option<String> {
-    let mut writable = true;
-    loop {
-        let health = store.health();
-        let problem = || health.problem.clone().unwrap_or_else(|| "the store takes no writes".to_owned());
-        if health.fatal {
-            let why = problem();
-            StoreFailed { error: &why, fatal: true }.emit(&ops);
-            shutdown.begin();
-            return Some(why);
-        }
-        if writable && !health.writable {
-            StoreFailed { error: &problem(), fatal: false }.emit(&ops);
-        }
-        writable = health.writable;
-        tokio::select! {
-            () = shutdown.begun() => return None,
-            () = time::sleep(WATCH_EVERY) => {}
-        }
-    }
 }

@@ -173,9 +173,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads everything that is kept, gently, and lists what is damaged. Takes as long as that takes; ends early when the
     /// store is closed.
-    async fn scrub(&self) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
-    }
+    async fn scrub(&self) -> Result<Vec<String>, StoreError>;
 
     /// Writes what is open and closes; further calls answer `Unavailable`.
     async fn close(&self);

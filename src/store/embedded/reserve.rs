@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -47,7 +48,7 @@ impl Reserve {
     /// Keeps `size` bytes back on the disk of `root`, as soon as there is room; 0 = none.
     pub(super) fn open(root: &Path, size: u64) -> io::Result<Self> {
         let path = root.join("RESERVE");
-        let file = File::options().create(true).truncate(false).write(true).open(path)?;
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
         let held = size > 0 && file.metadata()?.len() == size;
         let state = Mutex::new(State { held, ..State::default() });
         let reserve = Self { root: root.to_owned(), file, size, state };
