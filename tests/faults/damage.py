@@ -33,12 +33,11 @@ def filled(folder):
     """Three segments, stopped cleanly."""
     site = Site(folder)
     daemon = Daemon(site)
-    end = site.load(daemon, sizes=[2_000, 20_000, 400_000, 400_000, 600_000])
+    end = site.load(daemon, workers=3, sizes=[2_000, 20_000, 400_000, 400_000, 600_000])
     while len(segments(site.data)) < 3:
         time.sleep(0.1)
         if len(segments(site.data)) == 2 and not (site.folder / OLD).exists():
             shutil.copytree(site.data / "index", site.folder / OLD)
-    time.sleep(1)
     end()
     settle(daemon)
     books(daemon, site.acked)
@@ -96,10 +95,10 @@ def usable(site, daemon):
         time.sleep(0.05)
     end()
     check(len(site.acked) >= before + 10, "it takes no mail")
-    rows = {row["message_id"] for row in daemon.all("decisions")}
+    rows = {row["message_id"] for row in daemon.items("decisions")}
     there = sum(f"{subject.replace(' ', '.')}@sender.example" in rows for subject in site.acked)
     check(there > len(site.acked) // 4, f"only {there} of {len(site.acked)} are there")
-    daemon.all("requests"), daemon.all("held")
+    daemon.items("requests"), daemon.items("held")
     check(daemon.terminate() == 0, "SIGTERM: not 0")
 
 

@@ -33,9 +33,9 @@ class Mount:
     def __exit__(self, *_):
         subprocess.run(["umount", "-l", str(self.path)], capture_output=True)
 
-    def fill(self, leave=0):
+    def fill(self, leave=0, name="ballast"):
         """Takes all room but so many bytes; answers the file that holds it."""
-        ballast = self.path / "ballast"
+        ballast = self.path / name
         with open(ballast, "wb", buffering=0) as file:
             room = os.statvfs(self.path)
             left = room.f_bavail * room.f_frsize - leave

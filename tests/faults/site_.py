@@ -59,11 +59,14 @@ def check(holds, what):
 class Daemon:
     """`vestibule serve` of a site; its log lines are kept."""
 
+    all = []
+
     def __init__(self, site, wait=True):
         self.lines, self.site = [], site
         self.child = subprocess.Popen(
             [BINARY, "serve", "--config", str(site.config)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"NO_COLOR": "1"})
+        Daemon.all = [daemon for daemon in Daemon.all if daemon.child.poll() is None] + [self]
         self.ready = threading.Event()
         self.stderr = []
         self.readers = [threading.Thread(target=self._read), threading.Thread(target=self._errors)]
@@ -132,7 +135,7 @@ class Daemon:
         finally:
             client.close()
 
-    def all(self, kind):
+    def items(self, kind):
         items, cursor = [], ""
         while True:
             status, body = self.get(f"/api/v1/{kind}?limit=500{cursor}")
@@ -284,7 +287,7 @@ def settle(daemon):
     """Waits until what was redeemed is released."""
     last, since = None, time.monotonic()
     while time.monotonic() - since < 30:
-        held = len(daemon.all("held"))
+        held = len(daemon.items("held"))
         if held == last:
             return
         last = held
@@ -293,7 +296,7 @@ def settle(daemon):
 
 def books(daemon, acked, bodies=True):
     """Every mail answered 250 is there with its bytes, none twice, and what was held adds up."""
-    requests, held, decisions = daemon.all("requests"), daemon.all("held"), daemon.all("decisions")
+    requests, held, decisions = daemon.items("requests"), daemon.items("held"), daemon.items("decisions")
     decided = collections.Counter(row["message_id"] for row in decisions if row["basis"] is None)
     lost = [subject for subject in acked if decided[f"{subject.replace(' ', '.')}@sender.example"] != 2]
     check(not lost, f"{len(lost)} of {len(acked)} answered 250 are lost or doubled: {lost[:5]}")

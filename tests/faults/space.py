@@ -21,7 +21,7 @@ def full(rounds):
     for number in range(rounds):
         kind = [mounts.Tmpfs, mounts.Ext4][number % 2]
         with tempfile.TemporaryDirectory(prefix="vestibule-full.") as folder:
-            with kind(folder, megabytes=160) as disk:
+            with kind(folder, megabytes=260) as disk:
                 site = Site(folder, data=disk.path / "data")
                 fills_up(site, disk)
                 stops_and_starts_full(site, disk)
@@ -30,16 +30,19 @@ def full(rounds):
 
 
 def fills_up(site, disk):
+    # What is there to be given back, however much mail the load brings meanwhile.
+    room = disk.fill(leave=110 << 20, name="room")
     daemon = Daemon(site)
     end = site.load(daemon)
     try:
-        time.sleep(1)
+        time.sleep(0.5)
         ballast = disk.fill()
         wait_for("a 4xx on the full disk", lambda: site.refused)
         wait_for("not ready on the full disk", lambda: not daemon.is_ready())
         time.sleep(2)
         check(daemon.child.poll() is None, f"it left on a full disk: {daemon.lines[-3:]} {daemon.stderr}")
         ballast.unlink()
+        room.unlink()
         wait_for("ready once there is room", daemon.is_ready)
         before = len(site.acked)
         wait_for("mail is taken again", lambda: len(site.acked) > before)
