@@ -18,7 +18,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
     for warning in &config.warnings {
         writeln!(out, "warning: {warning}")?;
     }
-    let (path, projects) = (config.path.display(), config.projects.len());
-    writeln!(out, "{path}: valid, {projects} projects, {} warnings", config.warnings.len())?;
-    Ok(())
+    let count = |count: usize, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (projects, warnings) =
+        (count(config.projects.len(), "project"), count(config.warnings.len(), "warning"));
+    Ok(writeln!(out, "{}: valid, {projects}, {warnings}", config.path.display())?)
 }

@@ -34,7 +34,7 @@ impl ConfigFile {
     /// Reads it; its mistakes are shown as a report with the lines they stand in.
     pub(crate) fn load(&self) -> Result<Config, Failure> {
         let path = self.find()?;
-        config::load(&path).map_err(|errors| Failure::Invalid(errors.render(colored())))
+        config::load(&path).map_err(|errors| Failure::Invalid(errors.render(colored()).trim_end().to_owned()))
     }
 
     /// Whether a file was named.

@@ -81,7 +81,7 @@ enum OutcomeArg {
 
 const COLUMNS: [Column; 8] = [
     column("AT", &["/at"]),
-    column("SENDER", &["/sender"]),
+    cut_column("SENDER", &["/sender"], 40),
     column("PROJECT", &["/project"]),
     column("OUTCOME", &["/outcome"]),
     column("REASON", &["/reason"]),

@@ -74,7 +74,7 @@ const COLUMNS: [Column; 7] = [
     column("ID", &["/id"]),
     column("RECEIVED", &["/received_at"]),
     column("PROJECT", &["/project"]),
-    column("SENDER", &["/sender"]),
+    cut_column("SENDER", &["/sender"], 40),
     column("REASON", &["/reason"]),
     column("EXPIRES", &["/expires_at"]),
     cut_column("SUBJECT", &["/subject"], 50),

@@ -23,7 +23,7 @@ pub(super) struct Args {
 enum Command {
     List(ListArgs),
     Show(ShowArgs),
-    Raw(ShowArgs),
+    Raw(RawArgs),
 }
 
 /// The newest requests
@@ -42,7 +42,7 @@ struct ListArgs {
     api: ApiArgs,
 }
 
-/// One request: `show` with its comments, `raw` as the mail that opened it, byte for byte
+/// One request with its comments
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  vestibule requests show IT-12")]
 struct ShowArgs {
@@ -53,10 +53,18 @@ struct ShowArgs {
     api: ApiArgs,
 }
 
+/// The mail that opened a request, byte for byte
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  vestibule requests raw IT-12")]
+struct RawArgs {
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
 const COLUMNS: [Column; 6] = [
     column("ID", &["/id"]),
     column("CREATED", &["/created_at"]),
-    column("REPORTER", &["/reporter/address"]),
+    cut_column("REPORTER", &["/reporter/address"], 40),
     column("ACCOUNT", &["/reporter/account"]),
     column("BASIS", &["/basis"]),
     cut_column("SUBJECT", &["/subject"], 60),
@@ -76,6 +84,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
             super::show_one(&request, args.api.json, out)
         }
         Command::Raw(args) => {
+            let args = &args.show;
             let mail = args.api.client()?.get_bytes(&(path(&args.id) + "/raw"))?;
             Ok(out.write_all(&mail)?)
         }

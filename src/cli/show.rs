@@ -4,6 +4,9 @@
 use std::io::{self, Write};
 
 use serde_json::{Map, Value};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{access::Reason, types::Time};
 
 /// A column of a table: its head and where its value stands in an item (a JSON pointer, RFC 6901). The first of several
 /// pointers that leads to a value is taken.
@@ -38,12 +41,25 @@ pub(crate) fn table(out: &mut dyn Write, columns: &[Column], items: &[Value]) ->
 
 fn cell(column: &Column, item: &Value) -> String {
     let value = column.at.iter().find_map(|at| item.pointer(at).filter(|value| !value.is_null()));
-    let text = value.map_or_else(String::new, inline);
+    let text = value.map_or_else(String::new, |value| to_the_second(inline(value)));
+    if text.is_empty() {
+        // Every line has the same number of words, for those who cut columns out.
+        return "-".to_owned();
+    }
     if text.chars().count() <= column.max {
         return text;
     }
     let kept: String = text.chars().take(column.max.saturating_sub(1)).collect();
     format!("{kept}…")
+}
+
+/// A time without its milliseconds: a table has its order anyway, and wide lines wrap. Any other text as it is.
+fn to_the_second(text: String) -> String {
+    let parts = text.strip_suffix('Z').and_then(|text| text.split_once('.'));
+    match parts {
+        Some((seconds, millis)) if millis.len() == 3 && text.parse::<Time>().is_ok() => format!("{seconds}Z"),
+        _ => text,
+    }
 }
 
 /// Writes rows with their columns aligned; no blanks at the ends of lines.
@@ -62,8 +78,38 @@ pub(crate) fn rows_aligned(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Res
     Ok(())
 }
 
+/// Columns of a terminal: two for each character of Chinese or Japanese (Unicode UAX #11).
 fn width(text: &str) -> usize {
-    text.chars().count()
+    UnicodeWidthStr::width(text)
+}
+
+/// What a reader looks for first, in this order; all other fields follow by their names.
+const FIRST: [&str; 17] = [
+    "id",
+    "address",
+    "name",
+    "at",
+    "received_at",
+    "created_at",
+    "mail_id",
+    "message_id",
+    "sender",
+    "sender_name",
+    "project",
+    "subject",
+    "outcome",
+    "reason",
+    "basis",
+    "request",
+    "held",
+];
+
+/// The fields that say something, in the order in which they are read.
+fn in_order(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let rank = |name: &str| FIRST.iter().position(|first| *first == name).unwrap_or(FIRST.len());
+    let mut present: Vec<_> = fields.iter().filter(|(_, value)| !is_empty(value)).collect();
+    present.sort_by_key(|(name, _)| rank(name));
+    present
 }
 
 /// Writes one object, a field a line; then lists of objects and long texts as blocks below their names.
@@ -75,17 +121,25 @@ pub(crate) fn record(out: &mut dyn Write, value: &Value) -> io::Result<()> {
 }
 
 fn object(out: &mut dyn Write, fields: &Map<String, Value>, indent: usize) -> io::Result<()> {
-    let present = || fields.iter().filter(|(_, value)| !is_empty(value));
-    let wide = present().filter(|(_, value)| is_inline(value)).map(|(name, _)| name.len()).max().unwrap_or(0);
+    let (short, long): (Vec<_>, Vec<_>) =
+        in_order(fields).into_iter().partition(|(_, value)| is_inline(value));
+    let wide = short.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let pad = " ".repeat(indent);
-    for (name, value) in present().filter(|(_, value)| is_inline(value)) {
-        writeln!(out, "{pad}{name:wide$}  {}", inline(value))?;
+    for (name, value) in short {
+        writeln!(out, "{pad}{name:wide$}  {}{}", inline(value), meaning(name, value))?;
     }
-    for (name, value) in present().filter(|(_, value)| !is_inline(value)) {
+    for (name, value) in long {
         writeln!(out, "{pad}{name}")?;
         block(out, value, indent + 2)?;
     }
     Ok(())
+}
+
+/// What a reason code stands for, behind it.
+fn meaning(name: &str, value: &Value) -> String {
+    let reason =
+        (name == "reason").then(|| Reason::ALL.iter().find(|reason| value == reason.as_str())).flatten();
+    reason.map_or_else(String::new, |reason| format!(" ({})", reason.meaning()))
 }
 
 fn block(out: &mut dyn Write, value: &Value, indent: usize) -> io::Result<()> {
@@ -125,6 +179,7 @@ fn is_check(value: &Value) -> bool {
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
+        Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
         _ => false,
@@ -178,12 +233,40 @@ mod tests {
             cut_column("SUBJECT", &["/s"], 5),
         ];
         let items = [
-            json!({"id": "IT-1", "request": "IT-1", "held": null, "s": "short"}),
+            json!({"id": "IT-1", "request": null, "held": null, "s": "short"}),
             json!({"id": "IT-10", "held": "h", "s": "longer than five"}),
         ];
         let shown = text(|out| table(out, &COLUMNS, &items));
-        assert_eq!(shown, "ID     WHAT  SUBJECT\nIT-1   IT-1  short\nIT-10  h     long…\n");
+        assert_eq!(shown, "ID     WHAT  SUBJECT\nIT-1   -     short\nIT-10  h     long…\n");
         assert_eq!(text(|out| table(out, &COLUMNS, &[])), "none\n");
+    }
+
+    #[test]
+    fn tables_show_times_to_the_second_and_touch_nothing_else() {
+        for (text, shown) in [
+            ("2026-11-22T08:00:00.123Z", "2026-11-22T08:00:00Z"),
+            ("a.bcdZ", "a.bcdZ"),
+            ("1.2.3Z", "1.2.3Z"),
+            ("", "-"),
+        ] {
+            assert_eq!(cell(&column("AT", &["/at"]), &json!({ "at": text })), shown);
+        }
+    }
+
+    #[test]
+    fn columns_align_behind_wide_characters() {
+        let rows = [["山田", "x"], ["abcd", "y"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(text(|out| rows_aligned(out, &rows)), "山田  x\nabcd  y\n");
+    }
+
+    #[test]
+    fn a_record_begins_with_what_is_looked_for_and_says_what_a_reason_means() {
+        let decision = json!({"sender": "a@b.example", "at": "T", "reason": "mail-loop", "outcome": "drop"});
+        assert_eq!(
+            text(|out| record(out, &decision)),
+            "at       T\nsender   a@b.example\noutcome  drop\nreason   mail-loop (our own mail come back, or more than \
+             100 Received fields)\n"
+        );
     }
 
     #[test]

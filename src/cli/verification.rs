@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Subcommand;
@@ -11,12 +12,14 @@ use clap::Subcommand;
 use super::{CommandResult, Failure, config_file::ConfigFile};
 use crate::{
     config::{Config, Project},
+    http,
     ops::Clock,
     outbound,
-    types::ProjectKey,
+    types::{HeldId, ProjectKey, Time},
+    verify::{PageMail, PageView},
 };
 
-/// The verification mail and its pages
+/// What customers see of a verification
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  vestibule verification preview --out preview")]
 pub(super) struct Args {
@@ -29,7 +32,7 @@ enum Command {
     Preview(PreviewArgs),
 }
 
-/// Write the verification mail and an announcement for staff as files; the links in them lead nowhere
+/// Write the verification mail, the pages behind its link and an announcement for staff as files; the links lead nowhere
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  vestibule verification preview --project IT --out preview")]
 struct PreviewArgs {
@@ -69,16 +72,38 @@ fn chosen<'a>(config: &'a Config, key: Option<&ProjectKey>) -> Result<Vec<&'a Pr
 fn files(config: &Config, projects: &[&Project]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let now = Clock::system().now();
     let mut files = Vec::new();
-    for project in projects {
+    for &project in projects {
         let preview = outbound::preview(config, project, now).map_err(Failure::failed)?;
         let key = &project.key;
         files.push((format!("{key}-mail.eml"), preview.eml));
         files.push((format!("{key}-mail.txt"), preview.content.text.into_bytes()));
         files.push((format!("{key}-mail.html"), preview.content.html.into_bytes()));
+        let pages = http::preview_pages(config, &waiting(config, project, now)?);
+        files.extend(pages.into_iter().map(|(name, html)| (format!("{key}-{name}"), html.into_bytes())));
     }
     let announcement = outbound::announcement(config).map_err(Failure::failed)?;
     files.push(("announcement.txt".to_owned(), announcement.into_bytes()));
     Ok(files)
+}
+
+/// Subjects of the mails on the sample page.
+const SAMPLES: [&str; 3] =
+    ["The printer on the second floor", "Re: The printer on the second floor", "Access to the shared drive"];
+
+/// What a sender of three mails would find: the same address as in the mail's preview.
+fn waiting(config: &Config, project: &Project, now: Time) -> Result<PageView, Failure> {
+    let mail = |(minute, subject): (u32, &&str)| PageMail {
+        id: HeldId::new(uuid::Uuid::from_u128(minute.into())),
+        received_at: now.minus(Duration::from_mins(3)).plus(Duration::from_mins(minute.into())),
+        project: project.name.clone(),
+        subject: (*subject).to_owned(),
+        sent_by: None,
+    };
+    Ok(PageView {
+        address: outbound::PREVIEW_ADDRESS.parse().map_err(Failure::failed)?,
+        mails: (0..).zip(&SAMPLES).map(mail).collect(),
+        expires_at: now.plus(config.verification.link_lifetime),
+    })
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

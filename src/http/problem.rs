@@ -132,7 +132,9 @@ impl From<CommitError> for Problem {
 impl From<VerifyError> for Problem {
     fn from(error: VerifyError) -> Self {
         match error {
-            VerifyError::NotFound => Self::not_found("No such mail waits."),
+            VerifyError::NotFound => Self::not_found(
+                "No such mail waits. If it did once, the decisions about its sender say how it ended.",
+            ),
             VerifyError::Unavailable(error) => Self::unavailable(error),
         }
     }

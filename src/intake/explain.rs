@@ -115,8 +115,11 @@ fn run(incoming: &Incoming<'_>, view: SenderView) -> Vec<Explained> {
     explained.collect()
 }
 
+/// The reverse-path of a mail that names none, nor an author: not the null one, which is a bounce's.
+const SOMEBODY: &str = "somebody@unknown.invalid";
+
 /// The envelope that the mail would come in: the recipients named, else those of To and Cc that are ours; the
-/// reverse-path of its Return-Path field, else its author's address.
+/// reverse-path of its Return-Path field, else its author's address, else [`SOMEBODY`].
 fn envelope(
     config: &Config,
     rcpts: &[String],
@@ -124,7 +127,8 @@ fn envelope(
     message: &mail::Message,
 ) -> Result<Envelope, ExplainError> {
     let content = mail::content(raw);
-    let author = message.author.as_ref().map_or_else(|_| String::new(), |author| author.address.to_string());
+    let author = message.author.as_ref();
+    let author = author.map_or_else(|_| SOMEBODY.to_owned(), |author| author.address.to_string());
     let now: Time = ops::Clock::system().now();
     Ok(Envelope {
         mail_id: MailId::new(uuid::Uuid::nil()),

@@ -152,6 +152,7 @@ impl Intake {
         if intentions.forwarded {
             MailForwarded {
                 mail_id: envelope.mail_id.to_string(),
+                mail_from: self.ops.log_path(&envelope.reverse_path),
                 peer: envelope.peer,
                 session: envelope.session,
                 bytes: incoming.raw.len() as u64,

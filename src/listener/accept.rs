@@ -72,7 +72,7 @@ fn refuse(shared: &Arc<Shared>, mut stream: TcpStream, peer: IpAddr, reply: Repl
         ops.metrics.refused.get_or_create(&RefusalLabels { code, reason }).inc();
         return;
     };
-    SmtpRefused { session: None, peer, code, reason, detail }.emit(ops);
+    SmtpRefused { session: None, peer, code, reason, mail_from: None, detail }.emit(ops);
     let line = reply.line(&shared.in_force().policy.hostname);
     shared.sessions.spawn(async move {
         let say = async {

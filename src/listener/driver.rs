@@ -45,6 +45,8 @@ struct Driver<S> {
     deadlines: Deadlines,
     stopping: bool,
     opened: Instant,
+    /// The reverse-path of the mail under way, for the log.
+    mail_from: Option<String>,
     mails: u64,
     ended: Ended,
 }
@@ -86,6 +88,7 @@ where
             deadlines: Deadlines::new(opened),
             stopping: false,
             opened,
+            mail_from: None,
             mails: 0,
             ended: Ended::Io,
             shared,
@@ -117,6 +120,9 @@ where
     /// Between two steps of what is in the buffer.
     async fn next_command(&mut self) -> Result<Option<Input<'static>>, Ended> {
         self.hold.shrink_to(self.session.held_memory());
+        if !self.session.is_in_transaction() {
+            self.mail_from = None;
+        }
         if self.session.replies().len() >= MOST_REPLIES {
             self.flush().await?;
         }
@@ -175,6 +181,7 @@ where
     /// From here on the mail goes by the settings in force now.
     fn may_mail(&mut self, request: &MailRequest) -> MailAnswer {
         self.in_force = self.shared.in_force();
+        self.mail_from = Some(request.reverse_path.clone());
         self.shared.may_mail(&self.in_force.config, self.peer, request)
     }
 
@@ -240,15 +247,17 @@ where
         // `[log] addresses` says how addresses may appear; of a whole line only the command is known to hold none.
         let whole = self.in_force.config.log.addresses == LogAddresses::Full;
         let command = refusal.detail.split([':', ' ', '<']).next().unwrap_or_default();
-        let words = self.shared.parts.ops.log_words(command);
+        let ops = &self.shared.parts.ops;
+        let words = ops.log_words(command);
         SmtpRefused {
             session: Some(self.id),
             peer: self.peer,
             code: refusal.reply.code(),
             reason: refusal.reply.name(),
+            mail_from: self.mail_from.as_deref().and_then(|path| ops.log_path(path)),
             detail: if whole { &refusal.detail } else { &words },
         }
-        .emit(&self.shared.parts.ops);
+        .emit(ops);
     }
 }
 

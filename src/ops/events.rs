@@ -69,6 +69,8 @@ pub struct SmtpRefused<'a> {
     pub code: u16,
     /// The name of the reply's row in the table.
     pub reason: &'static str,
+    /// The reverse-path of the mail that was under way, as the site wants addresses in its log; `<>` for the null one.
+    pub mail_from: Option<String>,
     /// What it was about: the command line or address, as the peer wrote it. May name the key to change.
     pub detail: &'a str,
 }
@@ -80,7 +82,7 @@ impl Event for SmtpRefused<'_> {
         let session = self.session.map(|session| session.to_string());
         line!(ops, Level::INFO, "smtp.refused",
             session = session.as_deref(), peer = %self.peer, code = self.code, reason = self.reason,
-            detail = self.detail);
+            mail_from = self.mail_from, detail = self.detail);
     }
 }
 
@@ -178,6 +180,8 @@ impl Event for MailDecided<'_> {
 pub struct MailForwarded {
     /// Our id.
     pub mail_id: String,
+    /// Its reverse-path, as the site wants addresses in its log; `<>` for the null one.
+    pub mail_from: Option<String>,
     /// The relay it came from.
     pub peer: IpAddr,
     /// The session it came in.
@@ -189,7 +193,8 @@ pub struct MailForwarded {
 impl Event for MailForwarded {
     fn emit(self, ops: &Ops) {
         line!(ops, Level::INFO, "mail.forwarded",
-            mail_id = self.mail_id, peer = %self.peer, session = %self.session, bytes = self.bytes);
+            mail_id = self.mail_id, mail_from = self.mail_from, peer = %self.peer, session = %self.session,
+            bytes = self.bytes);
     }
 }
 

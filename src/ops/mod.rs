@@ -70,11 +70,42 @@ impl Ops {
         }
     }
 
+    /// A reverse-path as the site wants it in its logs: `<>` for the null one. One that can't be read as an address is
+    /// shown only where addresses are shown in full.
+    pub fn log_path(&self, path: &str) -> Option<String> {
+        if path.is_empty() {
+            return Some("<>".to_owned());
+        }
+        match path.parse() {
+            Ok(address) => Some(self.log_address(&address)),
+            Err(_) => matches!(**self.addresses.load(), LogAddresses::Full).then(|| path.to_owned()),
+        }
+    }
+
     /// Runs `emit` under this daemon's subscriber.
     pub fn in_scope<T>(&self, emit: impl FnOnce() -> T) -> T {
         match &self.dispatch {
             Some(dispatch) => tracing::dispatcher::with_default(dispatch, emit),
             None => emit(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reverse_path_is_shown_as_the_site_wants_addresses() {
+        let ops = |addresses| Ops::new(Clock::system(), addresses, None);
+        let full = ops(LogAddresses::Full);
+        for (path, shown) in
+            [("", "<>"), ("Ada@Example.com", "ada@example.com"), ("no address", "no address")]
+        {
+            assert_eq!(full.log_path(path).as_deref(), Some(shown));
+        }
+        let domain = ops(LogAddresses::Domain);
+        assert_eq!(domain.log_path("ada@example.com").as_deref(), Some("@example.com"));
+        assert_eq!((domain.log_path("no address"), domain.log_path("").as_deref()), (None, Some("<>")));
     }
 }

@@ -21,6 +21,6 @@ mod peer;
 mod samples;
 
 pub use compose::{ComposeError, Composed, Content, compose};
-pub use preview::{Preview, announcement, preview};
+pub use preview::{PREVIEW_ADDRESS, Preview, announcement, preview};
 pub use transport::{Outgoing, SendError, Transport};
 pub use worker::{Parts, run};

@@ -14,6 +14,9 @@ use crate::{
     types::{DeliveryId, EmailAddress, Time, TokenSeal, VerificationId, VerificationToken},
 };
 
+/// Whom a preview is addressed to.
+pub const PREVIEW_ADDRESS: &str = "customer@customer.example";
+
 /// The mail of a project, with a link that leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
@@ -34,7 +37,7 @@ pub fn preview(config: &Config, project: &Project, now: Time) -> Result<Preview,
 
 fn sample(config: &Config, project: &Project, now: Time) -> Result<Delivery, ComposeError> {
     let token = VerificationToken::new([0; 32]);
-    let to: EmailAddress = "customer@customer.example"
+    let to: EmailAddress = PREVIEW_ADDRESS
         .parse()
         .map_err(|error| ComposeError::Failed(format!("the sample address: {error}")))?;
     Ok(Delivery {

@@ -25,10 +25,48 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A daemon in a process of its own.
-pub(crate) struct Served {
+/// The binary in a process of its own, killed when it is dropped.
+pub(crate) struct Process {
     child: Child,
     lines: BufReader<ChildStdout>,
+}
+
+impl Process {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child =
+            Command::new(env!("CARGO_BIN_EXE_vestibule")).args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self { child, lines }
+    }
+
+    /// The next line of its output; empty at the end.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end; answers the exit code.
+    pub(crate) fn end(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A daemon in a process of its own.
+pub(crate) struct Served {
+    process: Process,
     pub(crate) folder: TempDir,
     pub(crate) smtp: String,
     pub(crate) http: String,
@@ -38,14 +76,9 @@ impl Served {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("vestibule.toml"), SITE).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_vestibule"))
-            .args(["serve", "--config"])
-            .arg(folder.path().join("vestibule.toml"))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        let mut served = Self { child, lines, folder, smtp: String::new(), http: String::new() };
+        let config = folder.path().join("vestibule.toml");
+        let process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
+        let mut served = Self { process, folder, smtp: String::new(), http: String::new() };
         let started = served.event("daemon.started");
         let address = |name: &str| String::from(started[name].as_str().unwrap());
         (served.smtp, served.http) = (address("smtp"), address("http"));
@@ -59,10 +92,9 @@ impl Served {
 
     /// Reads log lines up to the next one of this event.
     pub(crate) fn event(&mut self, name: &str) -> serde_json::Value {
-        let mut line = String::new();
         loop {
-            line.clear();
-            assert!(self.lines.read_line(&mut line).unwrap() > 0, "the daemon ended before {name}");
+            let line = self.process.line();
+            assert!(!line.is_empty(), "the daemon ended before {name}");
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();
             if value["event"] == name {
                 return value;
@@ -71,8 +103,7 @@ impl Served {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+        self.process.signal(name);
     }
 
     /// A client of its API.
@@ -101,15 +132,8 @@ impl Served {
     pub(crate) fn stop(mut self) {
         self.signal("-TERM");
         let mut rest = String::new();
-        self.lines.read_to_string(&mut rest).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{rest}");
+        self.process.lines.read_to_string(&mut rest).unwrap();
+        assert_eq!(self.process.end(), Some(0), "{rest}");
         assert!(rest.contains("daemon.stopped"), "{rest}");
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::binary::{Served, stderr, stdout, vestibule};
+use crate::binary::{Process, Served, stderr, stdout, vestibule};
 use crate::daemon::{SITE, message};
 
 fn put(served: &Served, name: &str, text: &str) -> std::path::PathBuf {
@@ -67,6 +67,10 @@ fn explain_shows_the_trail_and_changes_nothing() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("domain-not-allowed"), "{}", stdout(&output));
 
+    let two = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/demo/08-two-senders.eml");
+    let output = vestibule(&["explain", "--config", &config, "--rcpt", "it@help.example.com", two]);
+    assert!(stdout(&output).contains("no-usable-sender"), "not a bounce: {}", stdout(&output));
+
     let accounts = file("staff.csv", "address,kind\nada@stranger.example,portal-only\n");
     let output = vestibule(&["explain", "--json", "--config", &config, "--accounts", &accounts, &mail]);
     let explained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -90,7 +94,9 @@ fn a_held_mail_is_listed_explained_and_released() {
     let table = stdout(&served.ask(&["held", "list"]));
     assert!(table.starts_with("ID ") && table.contains("my laptop"), "{table}");
     let who = stdout(&served.ask(&["who", "ada@approved.example"]));
-    assert!(who.contains("verifications") && who.contains("internal-account-unverified"), "{who}");
+    for part in ["account: none", "waiting mails", "not answered yet", "internal-account-unverified"] {
+        assert!(who.contains(part), "{part} is not in\n{who}");
+    }
 
     let released = served.ask(&["held", "release", &id]);
     assert_eq!(stdout(&released), "released IT-1 (known-customer)\n", "{}", stderr(&released));
@@ -209,6 +215,31 @@ fn the_demo_shows_every_outcome_and_runs_again_in_its_folder() {
 }
 
 #[test]
+fn a_demo_that_stays_up_has_its_folder_for_itself_and_says_how_to_look_around() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site");
+    let site = site.to_str().unwrap();
+    let mut demo = Process::start(&["demo", "--dir", site]);
+    let mut shown = String::new();
+    while !shown.contains("YOUR-MAIL.eml") {
+        let line = demo.line();
+        assert!(!line.is_empty(), "the demo has ended: {shown}");
+        shown += &line;
+    }
+    let second = vestibule(&["demo", "--once", "--dir", site]);
+    assert_eq!(second.status.code(), Some(1), "{}", stdout(&second));
+    assert!(stderr(&second).contains("running"), "{}", stderr(&second));
+    // Word for word, as whoever tries it does.
+    for command in shown.lines().filter(|line| line.starts_with("  ") && line.contains("--config")) {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let output = std::process::Command::new(words[0]).args(&words[1..]).output().unwrap();
+        assert!(output.status.success() && output.stdout.len() > 100, "{command}: {}", stderr(&output));
+    }
+    demo.signal("-INT");
+    assert_eq!(demo.end(), Some(0));
+}
+
+#[test]
 fn the_preview_is_written_for_every_project() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("vestibule.toml");
@@ -218,7 +249,17 @@ fn the_preview_is_written_for_every_project() {
         ["verification", "preview", "--config", config.to_str().unwrap(), "--out", out.to_str().unwrap()];
     let output = vestibule(&args);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for name in ["IT-mail.eml", "HR-mail.html", "HR-mail.txt", "announcement.txt"] {
-        assert!(fs::metadata(out.join(name)).unwrap().len() > 0, "{name}");
+    for (name, says) in [
+        ("IT-mail.eml", "X-Vestibule-Mail: verification"),
+        ("HR-mail.html", "Human resources"),
+        ("HR-mail.txt", "Human resources"),
+        ("IT-page-waiting.html", "3 mails for IT support"),
+        ("HR-page-waiting.html", "3 mails for Human resources"),
+        ("HR-page-expired.html", "Send me a new link"),
+        ("announcement.txt", "no password"),
+    ] {
+        let text = fs::read_to_string(out.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(text.contains(says), "{name} lacks {says:?}");
+        assert!(stdout(&output).contains(name), "{name} is not listed");
     }
 }

@@ -608,11 +608,19 @@ async fn refusals_are_logged_as_the_site_wants_addresses() {
         client.ask("MAIL FROM:<a@client.example> SMTPUTF8", "250").await;
         client.ask(hostile, "550 5.1.1").await;
         client.ask("RSET", "250").await;
+        client.ask("EXPN all", "502").await;
         client.mail("reject this", "550 5.7.1").await;
         let refused = house.refused();
         assert_eq!(refused[0], (550, "unknown-recipient".to_owned(), shown.to_owned()));
-        assert_eq!(refused[1].1, "rejected");
-        assert_eq!(refused[1].2, house.mails()[0].0.mail_id.to_string());
+        assert_eq!(refused[2].1, "rejected");
+        assert_eq!(refused[2].2, house.mails()[0].0.mail_id.to_string());
+        let from: Vec<_> = house.log.events("smtp.refused").iter().map(|e| e["mail_from"].clone()).collect();
+        let full = addresses == LogAddresses::Full;
+        let is_sender = |from: &serde_json::Value| match from.as_str() {
+            Some(from) => from.ends_with("@client.example") && (from == "a@client.example") == full,
+            None => false,
+        };
+        assert!(is_sender(&from[0]) && from[1].is_null() && is_sender(&from[2]), "{from:?}");
         assert!(!house.log.text().contains('\u{202e}'), "escaped in the line itself");
     }
 }

@@ -101,7 +101,7 @@ fn what_is_refused_is_told_and_ends_with_1() {
     assert_eq!(output.status.code(), Some(1));
     let shown = stdout(&output);
     assert!(shown.contains("to nobody@help.example.com: 550 5.1.1"), "{shown}");
-    assert!(shown.contains("1 mails: 0 accepted, 1 refused, 0 failed"), "{shown}");
+    assert!(shown.contains("1 mail: 0 accepted, 1 refused, 0 failed"), "{shown}");
     assert_eq!(items(&served.json(&["requests", "list"])).len(), 1, "the other recipient got it");
 
     fs::write(&path, "From: a@partner.example\r\nTo: it@help.example.com\r\n\r\nbare\nline\r\n").unwrap();

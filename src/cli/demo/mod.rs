@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use serde_json::Value;
@@ -50,10 +50,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> CommandResult {
     let site = Site::new(&args.dir)?;
     let runtime = runtime()?;
-    runtime.block_on(demo(site, args.once))
+    runtime.block_on(demo(Arc::new(site), args.once))
 }
 
-async fn demo(site: Site, once: bool) -> CommandResult {
+/// Keeps the site, and so its lock, until the daemon on it has ended.
+async fn demo(site: Arc<Site>, once: bool) -> CommandResult {
     let ops = Ops::new(Clock::system(), site.config.log.addresses, Some(log(&site.path("log.jsonl"))?));
     ops::log_panics(ops.clone());
     let app = App::start(site.config.clone(), ops).await.map_err(Failure::failed)?;
@@ -62,7 +63,7 @@ async fn demo(site: Site, once: bool) -> CommandResult {
     let running = tokio::spawn(app.run());
     let stopping = shutdown.clone();
     let shown = tokio::select! {
-        shown = show(site, addresses) => shown,
+        shown = show(Arc::clone(&site), addresses, once) => shown,
         () = signals.stop() => Err(Failure::failed("stopped")),
     };
     if shown.is_ok() && !once {
@@ -88,7 +89,7 @@ fn log(path: &Path) -> Result<Dispatch, Failure> {
 }
 
 /// Everything that is shown, in order.
-async fn show(site: Site, addresses: Addresses) -> CommandResult {
+async fn show(site: Arc<Site>, addresses: Addresses, once: bool) -> CommandResult {
     let smtp = addresses.smtp.first().ok_or_else(|| Failure::failed("no SMTP socket"))?.to_string();
     let items = mails::items().map_err(Failure::failed)?;
     let count = items.len();
@@ -96,7 +97,10 @@ async fn show(site: Site, addresses: Addresses) -> CommandResult {
     let mut results = Vec::with_capacity(count);
     replay::replay(&smtp, items, 1, |result| results.push(result)).await;
     check_taken(&results)?;
-    let blocking = tokio::task::spawn_blocking(move || verify(&site, &addresses));
+    let blocking = tokio::task::spawn_blocking(move || {
+        verify(&site, &addresses)?;
+        if once { Ok(()) } else { look_around(&site, &addresses) }
+    });
     blocking.await.map_err(|error| Failure::failed(format!("the demo ended: {error}")))?
 }
 
@@ -121,7 +125,7 @@ fn verify(site: &Site, addresses: &Addresses) -> CommandResult {
             person::wait_for("the release", || released(&api, &sender, decision)).map_err(Failure::failed)?;
         say(&format!("released {}", inline(&released["request"])))?;
     }
-    look_around(site, addresses)
+    Ok(())
 }
 
 fn confirm(site: &Site, sender: &str) -> Result<(), String> {
@@ -170,12 +174,14 @@ fn look_around(site: &Site, addresses: &Addresses) -> CommandResult {
     let smtp = addresses.smtp.first().map(ToString::to_string).unwrap_or_default();
     let config = site.path("vestibule.toml");
     let config = config.display();
+    // As it was called: most who run the demo have not installed anything.
+    let program = std::env::args().next().unwrap_or_else(|| "vestibule".to_owned());
     Ok(say(&format!(
-        "\nSMTP   {smtp}\nHTTP   http://{}\nlog    {}\n\nLook around:\n\
-         \x20 vestibule requests list --config {config}\n\
-         \x20 vestibule decisions list --config {config} --outcome drop\n\
-         \x20 vestibule who ada@example.com --config {config}\n\
-         \x20 vestibule replay --to {smtp} --rcpt it@help.example.com YOUR-MAIL.eml",
+        "\nSMTP   {smtp}\nHTTP   http://{}\nlog    {}\n\nUp until Ctrl-C. Look around from another terminal:\n\
+         \x20 {program} requests list --config {config}\n\
+         \x20 {program} decisions list --config {config} --outcome drop\n\
+         \x20 {program} who ada@example.com --config {config}\n\
+         \x20 {program} replay --to {smtp} --rcpt it@help.example.com YOUR-MAIL.eml",
         addresses.http,
         site.path("log.jsonl").display(),
     ))?)

@@ -97,8 +97,12 @@ impl Summary {
         }
         writeln!(
             out,
-            "{} mails: {} accepted, {} refused, {} failed",
-            self.mails, self.accepted, self.refused, self.failed
+            "{} mail{}: {} accepted, {} refused, {} failed",
+            self.mails,
+            if self.mails == 1 { "" } else { "s" },
+            self.accepted,
+            self.refused,
+            self.failed
         )
     }
 }

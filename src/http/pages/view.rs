@@ -70,6 +70,8 @@ struct Pending<'a> {
     address: &'a str,
     projects: String,
     count: String,
+    /// The words of the second button.
+    none: &'static str,
     mails: Vec<Line>,
     until: Option<String>,
     until_at: String,
@@ -146,6 +148,7 @@ fn pending_page<'a>(site: &'a Site, view: &'a PageView) -> Pending<'a> {
         address: view.address.spelling(),
         projects: projects(&lines),
         count: mails(lines.len()),
+        none: if lines.len() == 1 { "This is not from me" } else { "None of these are from me" },
         until: lines.last().map(|last| last.id.clone()),
         mails: lines,
         until_at: view.expires_at.to_string(),

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
-    #[error("the store {} is in use by another process; only one may have it open", .0.display())]
+    #[error("the store {} is in use by another process; only one may have it open: stop that one, or give this one its own store.path", .0.display())]
     InUse(PathBuf),
     /// A newer program has written it.
     #[error(

@@ -1,0 +1,91 @@
+//! What README.md and docs/ list is what there is: an operator who finds a name in a log finds it there.
+
+use vestibule::{access::Reason, ops::Metrics};
+
+const README: &str = include_str!("../../README.md");
+const LOG: &str = include_str!("../../docs/log.md");
+const METRICS: &str = include_str!("../../src/ops/metrics.rs");
+/// Every file that writes events.
+const EVENTS: [&str; 2] = [include_str!("../../src/ops/events.rs"), include_str!("../../src/ops/panics.rs")];
+
+#[test]
+fn readme_has_every_reason_in_the_words_of_the_command_line() {
+    for reason in Reason::ALL {
+        let row = format!("| {} | `{}` | {} |", reason.outcome().as_str(), reason.as_str(), reason.meaning());
+        assert!(README.lines().any(|line| line == row), "README.md lacks {row:?}");
+    }
+    let is_row = |line: &&str| ["| create |", "| hold |", "| drop |"].iter().any(|row| line.starts_with(row));
+    assert_eq!(
+        README.lines().filter(is_row).count(),
+        Reason::ALL.len(),
+        "README.md has one that is not there"
+    );
+}
+
+/// A file or folder that is named in backticks, from the root of the repository.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let roots = ["src/", "tests/", "fixtures/", "deploy/", "docs/"];
+    let quoted = text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_whitespace().next());
+    quoted.filter(move |path| roots.iter().any(|root| path.starts_with(root)) && !path.contains('{'))
+}
+
+#[test]
+fn every_path_that_a_document_names_is_there() {
+    let architecture = include_str!("../../ARCHITECTURE.md");
+    let named: Vec<_> = [README, architecture, LOG].into_iter().flat_map(paths).collect();
+    assert!(named.len() > 15 && named.contains(&"deploy/postfix.md"), "{named:?}");
+    for path in named {
+        let there = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists();
+        assert!(there, "{path} is named, but not there");
+    }
+}
+
+/// `"room.happened"`, as the events write themselves.
+fn events() -> Vec<&'static str> {
+    let is_event = |text: &&str| {
+        let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+        text.split_once('.').is_some_and(|(room, happened)| word(room) && word(happened))
+    };
+    let mut events: Vec<_> =
+        EVENTS.iter().flat_map(|file| file.split('"').skip(1).step_by(2)).filter(is_event).collect();
+    events.sort_unstable();
+    events.dedup();
+    events
+}
+
+#[test]
+fn every_event_is_listed_and_no_other() {
+    let events = events();
+    assert!(events.len() > 20 && events.contains(&"mail.decided"), "{events:?}");
+    let mut listed: Vec<_> =
+        LOG.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |")).map(|row| row.0).collect();
+    listed.retain(|name| name.contains('.'));
+    listed.sort_unstable();
+    assert_eq!(listed, events);
+}
+
+/// The second argument of each line of the `metrics!` table: a counter with labels is not in the text before it counts.
+fn metrics() -> Vec<String> {
+    let table = METRICS.split_once("\nmetrics! {").and_then(|(_, rest)| rest.split_once("\n}")).unwrap().0;
+    let names = table.lines().filter_map(|line| line.split('"').nth(1));
+    let mut names: Vec<_> = names.map(|name| format!("vestibule_{name}")).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn every_metric_is_listed_and_no_other() {
+    let metrics = metrics();
+    let text = Metrics::new().render();
+    let shown = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
+    assert!(metrics.len() > 20);
+    for name in shown {
+        assert!(metrics.iter().any(|metric| metric == name), "{name} was not found in the source");
+    }
+    let mut listed: Vec<_> =
+        LOG.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|row| row.0).collect();
+    listed.retain(|name| name.starts_with("vestibule_"));
+    listed.sort_unstable();
+    let listed: Vec<_> = listed.iter().map(|name| name.trim_end_matches("_total")).collect();
+    assert_eq!(listed, metrics);
+}
