@@ -1,5 +1,7 @@
 //! `vestibule serve`: the daemon.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CommandResult, Failure, config_file::ConfigFile, runtime};
@@ -8,6 +10,9 @@ use crate::{
     config::{self, Config},
     ops::{self, Clock, ConfigRefused, Event, Ops, Shutdown},
 };
+
+/// For threads that are still busy when the daemon has stopped.
+const LEAVE: Duration = Duration::from_millis(500);
 
 /// Run the daemon. SIGHUP reads the configuration again; SIGTERM and SIGINT stop it
 #[derive(Debug, clap::Args)]
@@ -21,7 +26,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> CommandResult {
     let config = args.config.load()?;
     ops::init_log(&config.log).map_err(Failure::invalid)?;
-    runtime()?.block_on(serve(config))
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve(config));
+    // A disk that hangs must not keep the process.
+    runtime.shutdown_timeout(LEAVE);
+    ended
 }
 
 async fn serve(config: Config) -> CommandResult {

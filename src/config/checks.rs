@@ -22,6 +22,7 @@ pub(super) type At = (&'static str, &'static str);
 pub(super) fn site(r: &mut Reader<'_>) {
     nowhere(r);
     rejection(r);
+    tls_required(r);
     sockets(r);
     relay(r);
     portal(r);
@@ -64,6 +65,18 @@ fn rejection(r: &mut Reader<'_>) {
         let problem = "\"reject\" is for proven senders only, and authentication.mode = \"off\" proves none";
         let wrong = Wrong::new(problem, "write on_drop = \"accept\"");
         at_key(r, ("smtp", "on_drop"), Some(("authentication", "mode")), wrong);
+    }
+}
+
+fn tls_required(r: &mut Reader<'_>) {
+    let required = r.peek("smtp", "require_tls", values::truth) == Some(true);
+    let any = ["certificate", "key"].iter().any(|name| r.peek("smtp.tls", name, |_| Ok(())).is_some());
+    if required && !any {
+        let wrong = Wrong::new(
+            "no mail could come in: TLS is required, and there is no certificate to offer it with",
+            "set smtp.tls.certificate and smtp.tls.key, or write require_tls = false",
+        );
+        at_key(r, ("smtp", "require_tls"), None, wrong);
     }
 }
 

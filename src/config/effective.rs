@@ -70,6 +70,10 @@ fn smtp(config: &Config) -> Value {
         "max_connections_per_peer": smtp.max_connections_per_peer,
         "memory_budget": smtp.memory_budget,
         "allow_from": texts(&smtp.allow_from),
+        "xclient_from": texts(&smtp.xclient_from),
+        "proxy_from": texts(&smtp.proxy_from),
+        "tls": smtp.tls.as_ref().map(|tls| json!({"certificate": tls.certificate, "key": tls.key})),
+        "require_tls": smtp.require_tls,
         "on_drop": match smtp.on_drop { OnDrop::Accept => "accept", OnDrop::Reject => "reject" },
         "bare_newlines": match smtp.bare_newlines {
             BareNewlines::Refuse => "refuse",

@@ -99,8 +99,28 @@ pub(super) const SECTIONS: &[Section] = &[
                     "Networks of the relays that may send at all. Any other peer gets 421 4.7.1 and tries again later.",
                 ],
             ),
-            later("xclient_from", Default("[]"), &["Of them, who may use XCLIENT."]),
-            later("proxy_from", Default("[]"), &["Of them, who must begin with a PROXY v1 or v2 header."]),
+            key(
+                "xclient_from",
+                Default("[]"),
+                &[
+                    "Of them, who may tell with XCLIENT or XFORWARD for whom they speak; that client is the peer then, in the",
+                    "log and for the rates. All others get 550 5.7.0.",
+                ],
+            ),
+            key(
+                "proxy_from",
+                Default("[]"),
+                &[
+                    "Networks of the proxies, which must begin with a PROXY v1 or v2 header (within 3 s, or the connection is",
+                    "closed). The client that the header tells is the peer: allow_from, caps and rates are about it. Health",
+                    "checks (LOCAL, UNKNOWN) come from the proxy itself, which allow_from must hold then.",
+                ],
+            ),
+            key(
+                "require_tls",
+                Default("false"),
+                &["MAIL without TLS is answered 530 5.7.0. Needs [smtp.tls]."],
+            ),
             key(
                 "on_drop",
                 Default("\"accept\""),
@@ -146,10 +166,17 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "smtp.tls",
-        meaning: &["STARTTLS."],
+        meaning: &[
+            "STARTTLS, offered when both files are named (relative: to this file's folder). SIGHUP reads them again for new",
+            "handshakes; sessions go on.",
+        ],
         keys: &[
-            later("certificate", Unset("\"/etc/vestibule/certificate.pem\""), &["Certificate chain, PEM."]),
-            later("key", Unset("\"/etc/vestibule/key.pem\""), &["Its private key, PEM."]),
+            key(
+                "certificate",
+                Unset("\"/etc/vestibule/certificate.pem\""),
+                &["Certificate chain, PEM: ours first, then those that it rests on."],
+            ),
+            key("key", Unset("\"/etc/vestibule/key.pem\""), &["Its private key, PEM, not encrypted."]),
         ],
     },
     Section {

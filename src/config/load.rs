@@ -14,7 +14,7 @@ use super::{
     unknown, warnings,
 };
 
-/// Reads a configuration file, and the token file that it may name.
+/// Reads a configuration file, and the files that it may name: token, certificate, key.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     match fs::read_to_string(path) {
         Ok(text) => parse(&text, path, &|file| fs::read_to_string(file)),
@@ -37,7 +37,7 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
 }
 
 /// Reads a configuration from its text. `path` names it in messages; its folder is what relative paths are relative to.
-/// `read_file` reads the file of `http.admin_token_file`.
+/// `read_file` reads the files of `http.admin_token_file` and `smtp.tls`.
 pub fn parse(
     text: &str,
     path: &Path,
@@ -76,7 +76,7 @@ fn read<'d>(
     let folder = path.parent().unwrap_or(Path::new(""));
     unknown::check(r, root.get_ref());
     let hostname = sections::hostname(r);
-    let smtp = sections::smtp(r);
+    let smtp = sections::smtp(r, folder, read_file);
     let http = sections::http(r, folder, read_file);
     let store = sections::store(r, folder);
     let mail = sections::mail(r, folder);

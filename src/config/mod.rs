@@ -14,6 +14,7 @@ mod names;
 mod reader;
 mod secrets;
 mod sections;
+mod tls;
 mod unknown;
 mod urls;
 mod values;

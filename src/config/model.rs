@@ -75,6 +75,14 @@ pub struct SmtpConfig {
     pub memory_budget: u64,
     /// Networks of the relays that may send at all.
     pub allow_from: Vec<IpNet>,
+    /// Networks of the relays that may use XCLIENT and XFORWARD.
+    pub xclient_from: Vec<IpNet>,
+    /// Networks of the proxies that must begin with a PROXY header.
+    pub proxy_from: Vec<IpNet>,
+    /// `[smtp.tls]`; `None`: STARTTLS is not offered.
+    pub tls: Option<TlsConfig>,
+    /// No mail before TLS; only with `tls`.
+    pub require_tls: bool,
     /// What a dropped mail's relay is told.
     pub on_drop: OnDrop,
     /// What becomes of a bare CR or LF in DATA.
@@ -85,6 +93,28 @@ pub struct SmtpConfig {
     pub per_peer_per_minute: Option<NonZeroU32>,
     /// `[smtp.rate] per_envelope_sender_per_hour`; `None` = off.
     pub per_envelope_sender_per_hour: Option<NonZeroU32>,
+}
+
+/// `[smtp.tls]`, read and put together.
+#[derive(Clone)]
+pub struct TlsConfig {
+    /// The file of the certificate chain.
+    pub certificate: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
+    /// Certificate, key and TLS versions (1.2 and 1.3), for each new handshake.
+    pub server: Arc<rustls::ServerConfig>,
+}
+
+impl std::fmt::Debug for TlsConfig {
+    /// The files only: nothing of the key is shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { certificate, key, server: _ } = self;
+        f.debug_struct("TlsConfig")
+            .field("certificate", certificate)
+            .field("key", key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `on_drop`.

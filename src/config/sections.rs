@@ -8,7 +8,7 @@ use super::{
     model::{AdminToken, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig, VerificationConfig},
     names::{self, Inbox, NeverMail},
     reader::{Placed, Reader, Scope},
-    urls,
+    tls, urls,
     values::{self, Wrong},
     words,
 };
@@ -55,21 +55,17 @@ fn never<T>(_: &T) -> bool {
     false
 }
 
-fn later_list(r: &mut Reader<'_>, table: &str, name: &str) {
-    let Some(scope) = scope(r, table) else { return };
-    let entries = r.list(&scope, name, names::network);
-    if entries.is_some_and(|entries| !entries.is_empty()) {
-        not_yet(r, &scope, name);
-    }
-}
-
 pub(super) fn hostname(r: &mut Reader<'_>) -> Option<Domain> {
     let top = scope(r, "")?;
     r.value(&top, "hostname", names::domain)
 }
 
 /// `[smtp]`, and its detail separator.
-pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
+pub(super) fn smtp(
+    r: &mut Reader<'_>,
+    folder: &Path,
+    read_file: &ReadFile<'_>,
+) -> Option<(SmtpConfig, Option<char>)> {
     let at = scope(r, "smtp")?;
     let rate = scope(r, "smtp.rate")?;
     let listen = r.list(&at, "listen", names::socket(2525));
@@ -79,10 +75,10 @@ pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
     let max_connections_per_peer = r.value(&at, "max_connections_per_peer", values::number(1, 1_000_000));
     let memory_budget = r.value(&at, "memory_budget", values::size(1, MAX_SIZE));
     let allow_from = r.list(&at, "allow_from", names::network);
-    later_list(r, "smtp", "xclient_from");
-    later_list(r, "smtp", "proxy_from");
-    later(r, ("smtp.tls", "certificate"), values::text, never);
-    later(r, ("smtp.tls", "key"), values::text, never);
+    let xclient_from = r.list(&at, "xclient_from", names::network);
+    let proxy_from = r.list(&at, "proxy_from", names::network);
+    let tls = tls::tls(r, folder, read_file);
+    let require_tls = r.value(&at, "require_tls", values::truth);
     let on_drop = r.value(&at, "on_drop", words::on_drop);
     let bare_newlines = r.value(&at, "bare_newlines", words::bare_newlines);
     let detail_separator = r.value(&at, "detail_separator", names::detail_separator);
@@ -97,6 +93,10 @@ pub(super) fn smtp(r: &mut Reader<'_>) -> Option<(SmtpConfig, Option<char>)> {
         max_connections_per_peer: max_connections_per_peer? as usize,
         memory_budget: memory_budget?,
         allow_from: plain(allow_from?),
+        xclient_from: plain(xclient_from?),
+        proxy_from: plain(proxy_from?),
+        tls,
+        require_tls: require_tls?,
         on_drop: on_drop?,
         bare_newlines: bare_newlines?,
         postmaster,

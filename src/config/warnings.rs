@@ -117,6 +117,15 @@ fn smtp(config: &Config, out: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    for (key, networks) in
+        [("xclient_from", &config.smtp.xclient_from), ("proxy_from", &config.smtp.proxy_from)]
+    {
+        for network in networks.iter().filter(|network| network.prefix_len() == 0) {
+            out.push(format!(
+                "smtp.{key} holds {network}: every host that can connect may say that it is another; name your own hosts"
+            ));
+        }
+    }
     for network in config.smtp.allow_from.iter().filter(|network| network.prefix_len() == 0) {
         out.push(format!(
             "smtp.allow_from holds {network}: every host that can connect may send; name the networks of your relays"

@@ -175,6 +175,9 @@ impl Store for Accounts {
     async fn audit(&self) -> Result<Vec<String>, StoreError> {
         self.check().map(|()| Vec::new())
     }
+    async fn scrub(&self) -> Result<Vec<String>, StoreError> {
+        self.check().map(|()| Vec::new())
+    }
     async fn close(&self) {}
 }
 
@@ -197,6 +200,10 @@ fn config() -> Config {
             max_connections_per_peer: 100,
             memory_budget: 1 << 20,
             allow_from: Vec::new(),
+            tls: None,
+            xclient_from: Vec::new(),
+            proxy_from: Vec::new(),
+            require_tls: false,
             on_drop: OnDrop::Accept,
             bare_newlines: BareNewlines::Refuse,
             postmaster: None,

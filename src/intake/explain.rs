@@ -136,6 +136,7 @@ fn envelope(
         mail_id: MailId::new(uuid::Uuid::nil()),
         session: SessionId::new(uuid::Uuid::nil()),
         peer: peer(config),
+        relay: peer(config),
         helo: "explain".to_owned(),
         protocol: Protocol::Esmtp,
         reverse_path: content.return_path.unwrap_or(author),

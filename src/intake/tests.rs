@@ -60,6 +60,7 @@ fn envelope(recipients: &[&str], reverse_path: &str, config: &Config) -> Envelop
         mail_id: MailId::new(uuid::Uuid::from_u128(1)),
         session: SessionId::new(uuid::Uuid::from_u128(2)),
         peer: Ipv4Addr::LOCALHOST.into(),
+        relay: Ipv4Addr::LOCALHOST.into(),
         helo: "relay.example".to_owned(),
         protocol: Protocol::Esmtp,
         reverse_path: reverse_path.to_owned(),

@@ -10,7 +10,8 @@ use tokio::{
 
 use super::{
     driver,
-    limits::{ACCEPT_RETRY, ACCEPT_RETRY_MOST, REFUSAL},
+    limits::{ACCEPT_RETRY, ACCEPT_RETRY_MOST, PROXY_HEADER, REFUSAL},
+    proxy::{self, NoHeader},
     shared::Shared,
 };
 use crate::{
@@ -50,6 +51,37 @@ async fn pause(shared: &Shared, error: &std::io::Error, wait: Duration) -> Durat
 fn begin(shared: &Arc<Shared>, stream: TcpStream, peer: IpAddr) {
     // Replies are whole; waiting for more would only delay them. Without it the session works, just slower.
     let _ = stream.set_nodelay(true);
+    if !shared.is_proxy(peer) {
+        return greet(shared, stream, peer);
+    }
+    let Ok(permit) = Arc::clone(&shared.headers).try_acquire_owned() else {
+        return closed(shared, peer, "too many connections without a PROXY header");
+    };
+    let shared_then = Arc::clone(shared);
+    shared.sessions.spawn(async move {
+        behind_proxy(&shared_then, stream, peer).await;
+        drop(permit);
+    });
+}
+
+/// Begins with the client that the proxy tells; without a header the connection is closed and nothing said, because who is
+/// there does not know SMTP.
+async fn behind_proxy(shared: &Arc<Shared>, mut stream: TcpStream, proxy: IpAddr) {
+    match timeout(PROXY_HEADER, proxy::client(&mut stream)).await {
+        Ok(Ok(client)) => greet(shared, stream, client.unwrap_or(proxy)),
+        Ok(Err(NoHeader::Silent)) => {}
+        Ok(Err(error)) => closed(shared, proxy, &error.to_string()),
+        Err(_) => closed(shared, proxy, "no PROXY header within 3 s, though smtp.proxy_from wants one"),
+    }
+}
+
+/// Tells of a connection that was closed without a word.
+fn closed(shared: &Shared, peer: IpAddr, detail: &str) {
+    SmtpRefused { session: None, peer, code: 0, reason: "no-proxy-header", mail_from: None, detail }
+        .emit(&shared.parts.ops);
+}
+
+fn greet(shared: &Arc<Shared>, stream: TcpStream, peer: IpAddr) {
     match shared.admit(peer) {
         Ok(place) => {
             let of_session = Arc::clone(shared);

@@ -12,12 +12,13 @@ use super::{
     budget::Hold,
     buffer::ReadBuffer,
     deadlines::Deadlines,
-    limits::{LINGER, LINGER_BYTES, MOST_REPLIES, WRITE},
+    limits::{HANDSHAKE, LINGER, LINGER_BYTES, MOST_REPLIES, WRITE},
     shared::{InForce, Shared},
+    stream::Stream,
 };
 use crate::{
     config::LogAddresses,
-    ops::{Event, SessionClosed, SessionOpened, SmtpRefused, time_ordered_uuid},
+    ops::{Event, SessionClosed, SessionOpened, SessionRelayed, SmtpRefused, TlsFailed, time_ordered_uuid},
     smtp::{Action, Delivery, Ended, Input, MailAnswer, MailRequest, ReceivedMail, Session, Waiting},
     types::{MailId, SessionId},
 };
@@ -31,11 +32,12 @@ struct Alarms<'a> {
 
 /// One connection with its session.
 ///
-/// STARTTLS will replace `stream` by its upgraded self and `session` by a new one, and needs `buffer` to be empty then;
-/// XCLIENT and PROXY will replace `peer`.
 struct Driver<S> {
-    stream: S,
+    stream: Stream<S>,
+    tls: Option<&'static str>,
     peer: IpAddr,
+    /// Who connected: the peer before XCLIENT.
+    relay: IpAddr,
     shared: Arc<Shared>,
     in_force: Arc<InForce>,
     id: SessionId,
@@ -77,12 +79,16 @@ where
         let ops = &shared.parts.ops;
         let (id, opened) = (SessionId::new(time_ordered_uuid(ops.clock.now())), Instant::now());
         SessionOpened { session: id, peer }.emit(ops);
+        let in_force = shared.in_force();
+        let trusted = in_force.config.smtp.xclient_from.iter().any(|network| network.contains(&peer));
         Self {
-            stream,
+            stream: Stream::Plain(stream),
+            tls: None,
             peer,
-            in_force: shared.in_force(),
+            relay: peer,
+            in_force,
             id,
-            session: Session::new(),
+            session: if trusted { Session::of_trusted_relay() } else { Session::new() },
             buffer: ReadBuffer::default(),
             hold: shared.budget.hold(),
             deadlines: Deadlines::new(opened),
@@ -109,6 +115,9 @@ where
                 Action::Mail(request) => Some(Input::Mail(self.may_mail(&request))),
                 Action::Reserve(bytes) => Some(Input::Memory(self.reserve(bytes))),
                 Action::Deliver(mail) => Some(self.deliver(mail, alarms).await?),
+                Action::StartTls => Some(Input::StartTls(self.can_encrypt())),
+                Action::Peer(client) => self.speaks_for(client),
+                Action::Handshake => Some(self.handshake(alarms).await?),
                 Action::Close(ended) => {
                     self.close(ended, alarms).await?;
                     return Ok(ended);
@@ -174,6 +183,8 @@ where
                 let leave = self.stopping && !self.session.is_taking_mail();
                 Ok(leave.then_some(Input::Stopping))
             }
+            // Within TLS: closed without a farewell, as many do. The end of a mail is told by SMTP, not by it.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Ended::PeerClosed),
             Err(_) => Err(Ended::Io),
         }
     }
@@ -183,6 +194,43 @@ where
         self.in_force = self.shared.in_force();
         self.mail_from = Some(request.reverse_path.clone());
         self.shared.may_mail(&self.in_force.config, self.peer, request)
+    }
+
+    /// The peer's networks were looked at when it connected, and its place stays its own.
+    fn speaks_for(&mut self, client: Option<IpAddr>) -> Option<Input<'static>> {
+        if let Some(client) = client {
+            SessionRelayed { session: self.id, peer: self.peer, client }.emit(&self.shared.parts.ops);
+            self.peer = client;
+        }
+        None
+    }
+
+    /// The handshake goes by the certificate in force now.
+    fn can_encrypt(&mut self) -> bool {
+        self.in_force = self.shared.in_force();
+        self.in_force.config.smtp.tls.is_some()
+    }
+
+    /// Sends the 220, then all that comes is TLS. The session lets no byte stay in the buffer before it.
+    async fn handshake(&mut self, alarms: &mut Alarms<'_>) -> Result<Input<'static>, Ended> {
+        self.flush().await?;
+        let server = self.in_force.config.smtp.tls.as_ref().map(|tls| Arc::clone(&tls.server));
+        let server = server.filter(|_| self.buffer.pending().is_empty()).ok_or(Ended::Io)?;
+        // Boxed: its state would be part of every session.
+        let made = tokio::select! {
+            made = Box::pin(timeout(HANDSHAKE, self.stream.encrypt(server))) => made,
+            () = &mut alarms.over => return Err(Ended::Stopping),
+        };
+        let (ended, error) = match made {
+            Ok(Ok(())) => {
+                self.tls = self.stream.tls_version();
+                return Ok(Input::Encrypted);
+            }
+            Ok(Err(error)) => (Ended::Io, error.to_string()),
+            Err(_) => (Ended::Timeout, format!("not done within {} s", HANDSHAKE.as_secs())),
+        };
+        TlsFailed { session: self.id, peer: self.peer, error: &error }.emit(&self.shared.parts.ops);
+        Err(ended)
     }
 
     fn reserve(&mut self, bytes: usize) -> bool {
@@ -196,7 +244,8 @@ where
     ) -> Result<Input<'static>, Ended> {
         let now = self.shared.parts.ops.clock.now();
         let mail_id = MailId::new(time_ordered_uuid(now));
-        let (envelope, content) = mail.into_envelope(mail_id, self.id, self.peer, now);
+        let (mut envelope, content) = mail.into_envelope(mail_id, self.id, self.peer, now);
+        envelope.relay = self.relay;
         // The memory is the mail's until it is dealt with.
         let _hold = self.hold.take();
         let delivery = tokio::select! {
@@ -231,7 +280,8 @@ where
     /// Sends the last replies and closes so that they arrive: closing with unread bytes would reset the connection.
     async fn close(&mut self, ended: Ended, alarms: &mut Alarms<'_>) -> Result<(), Ended> {
         self.flush().await.map_err(|_| ended)?;
-        let _ = self.stream.shutdown().await;
+        // Within TLS it writes, too.
+        let _ = timeout(WRITE, self.stream.shutdown()).await;
         if ended == Ended::Quit && self.buffer.pending().is_empty() {
             return Ok(());
         }
@@ -268,6 +318,7 @@ impl<S> Drop for Driver<S> {
             session: self.id,
             peer: self.peer,
             mails: self.mails,
+            tls: self.tls,
             how: self.ended.as_str(),
             lasted: self.opened.elapsed(),
         }

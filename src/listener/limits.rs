@@ -18,6 +18,8 @@ pub(super) const MAIL_LEAST_RATE: u64 = 1024;
 pub(super) const WITHOUT_MAIL: Duration = Duration::from_mins(20);
 /// Longest wait for the peer to take replies; they are small, so one that does not take them does not read at all.
 pub(super) const WRITE: Duration = Duration::from_mins(1);
+/// Longest TLS handshake. A relay needs two round trips; only a dripping client needs longer.
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long what the peer still sends is read after the last reply, so that the reply is not lost in a reset.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 /// The most that is read meanwhile, in bytes.
@@ -33,6 +35,11 @@ pub(super) const MAIL_BUFFER: usize = 16 * 1024;
 pub(super) const LARGE_MAIL_BUFFER: usize = 128 * 1024;
 /// Replies are sent at this many bytes even while more commands wait in the buffer.
 pub(super) const MOST_REPLIES: usize = 8 * 1024;
+
+/// Longest wait for a PROXY header; a proxy sends it at once.
+pub(super) const PROXY_HEADER: Duration = Duration::from_secs(3);
+/// Connections that have yet to send their PROXY header; beyond them a connection is just closed.
+pub(super) const PROXY_HEADERS: usize = 1024;
 
 /// Connections that are being told 421 at once; beyond them the connection is just closed.
 pub(super) const REFUSALS: usize = 64;

@@ -8,8 +8,10 @@ mod deadlines;
 mod driver;
 mod limits;
 mod peers;
+mod proxy;
 mod rates;
 mod shared;
+mod stream;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -51,8 +53,8 @@ impl Listener {
         self.0.sessions.wait().await;
     }
 
-    /// Serves one connection that somebody else has accepted, to its end. The caps of connections and `allow_from` don't
-    /// apply to it.
+    /// Serves one connection that somebody else has accepted, to its end. The caps of connections, `allow_from` and
+    /// `proxy_from` don't apply to it.
     pub async fn attend<S>(&self, stream: S, peer: IpAddr)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,

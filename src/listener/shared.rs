@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     budget::Budget,
-    limits::REFUSALS,
+    limits::{PROXY_HEADERS, REFUSALS},
     peers::{Connections, Place},
     rates::Rates,
 };
@@ -64,6 +64,8 @@ impl InForce {
             max_message_size: smtp.max_message_size,
             max_recipients: smtp.max_recipients,
             normalize_newlines: smtp.bare_newlines == BareNewlines::Normalize,
+            starttls: smtp.tls.is_some(),
+            require_tls: smtp.require_tls,
             routes: Arc::clone(&config.routes),
         };
         Self { config, policy }
@@ -78,6 +80,8 @@ pub(super) struct Shared {
     pub(super) sessions: TaskTracker,
     /// Permits of connections that are being told 421.
     pub(super) refusals: Arc<Semaphore>,
+    /// Permits of connections that have yet to send their PROXY header.
+    pub(super) headers: Arc<Semaphore>,
     connections: Arc<Connections>,
     in_force: ArcSwap<InForce>,
 }
@@ -89,6 +93,7 @@ impl Shared {
             rates: Rates::default(),
             sessions: TaskTracker::new(),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
+            headers: Arc::new(Semaphore::new(PROXY_HEADERS)),
             connections: Arc::default(),
             in_force: ArcSwap::from_pointee(InForce::new(parts.config.load_full())),
             parts,
@@ -105,6 +110,11 @@ impl Shared {
         let new = Arc::new(InForce::new(Arc::clone(&config)));
         self.in_force.store(Arc::clone(&new));
         new
+    }
+
+    /// Whether connections of this peer must begin with a PROXY header.
+    pub(super) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.parts.config.load().smtp.proxy_from.iter().any(|network| network.contains(&peer))
     }
 
     /// Whether a connection gets a session; if not, its reply and what to tell the operator.

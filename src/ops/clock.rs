@@ -30,6 +30,13 @@ impl Clock {
         }
     }
 
+    /// Steps a manual clock back; does nothing to the system's.
+    pub fn step_back(&self, by: std::time::Duration) {
+        if let Some(manual) = &self.0 {
+            manual.fetch_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+
     /// Moves a manual clock on; does nothing to the system's.
     pub fn advance(&self, by: std::time::Duration) {
         if let Some(manual) = &self.0 {

@@ -44,6 +44,8 @@ pub struct SessionClosed {
     pub peer: IpAddr,
     /// Mails taken in it.
     pub mails: u64,
+    /// The TLS version, `TLSv1_2` or `TLSv1_3`; `None` in the clear.
+    pub tls: Option<&'static str>,
     /// How it ended: `quit`, `peer-closed`, `timeout`, `errors`, `stopping`, `io`.
     pub how: &'static str,
     /// How long it lasted.
@@ -54,8 +56,42 @@ impl Event for SessionClosed {
     fn emit(self, ops: &Ops) {
         ops.metrics.sessions.dec();
         line!(ops, Level::DEBUG, "session.closed",
-            session = %self.session, peer = %self.peer, mails = self.mails, how = self.how,
+            session = %self.session, peer = %self.peer, mails = self.mails, tls = self.tls, how = self.how,
             elapsed_ms = millis(self.lasted));
+    }
+}
+
+/// `session.relayed`: a trusted relay told with XCLIENT for whom it speaks from now on.
+pub struct SessionRelayed {
+    /// The session.
+    pub session: SessionId,
+    /// The peer so far: the relay.
+    pub peer: IpAddr,
+    /// The client, which is the peer of all that follows.
+    pub client: IpAddr,
+}
+
+impl Event for SessionRelayed {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::DEBUG, "session.relayed",
+            session = %self.session, peer = %self.peer, client = %self.client);
+    }
+}
+
+/// `tls.failed`: the handshake behind STARTTLS came to nothing; the session ends.
+pub struct TlsFailed<'a> {
+    /// The session.
+    pub session: SessionId,
+    /// The peer.
+    pub peer: IpAddr,
+    /// What was wrong.
+    pub error: &'a str,
+}
+
+impl Event for TlsFailed<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::INFO, "tls.failed",
+            session = %self.session, peer = %self.peer, error = self.error);
     }
 }
 
@@ -65,7 +101,7 @@ pub struct SmtpRefused<'a> {
     pub session: Option<SessionId>,
     /// The peer.
     pub peer: IpAddr,
-    /// The reply's code.
+    /// The reply's code; 0 where the connection was closed without a reply.
     pub code: u16,
     /// The name of the reply's row in the table.
     pub reason: &'static str,

@@ -282,4 +282,8 @@ impl Store for FakeOutbox {
     async fn audit(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
+
+    async fn scrub(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
 }

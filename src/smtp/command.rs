@@ -27,6 +27,12 @@ pub(super) enum Command<'a> {
     Vrfy,
     /// HELP.
     Help,
+    /// STARTTLS (RFC 3207).
+    StartTls,
+    /// XCLIENT with its attributes.
+    Xclient(&'a str),
+    /// XFORWARD with its attributes.
+    Xforward(&'a str),
     /// An HTTP request line.
     Http,
 }
@@ -43,10 +49,7 @@ pub(super) struct MailCommand<'a> {
 }
 
 /// Commands of the standards that are not offered here: 502, not 500 (RFC 5321 §4.2.4).
-/// STARTTLS and XCLIENT leave this list when they are built.
-const NOT_OFFERED: [&str; 12] = [
-    "EXPN", "STARTTLS", "AUTH", "XCLIENT", "XFORWARD", "ETRN", "TURN", "ATRN", "SEND", "SAML", "SOML", "LHLO",
-];
+const NOT_OFFERED: [&str; 9] = ["EXPN", "AUTH", "ETRN", "TURN", "ATRN", "SEND", "SAML", "SOML", "LHLO"];
 
 /// Longest name that a peer may give itself, in octets (RFC 5321 §4.5.3.1.2).
 const MAX_HELLO: usize = 255;
@@ -71,6 +74,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Command<'_>, Reply> {
         4 if is("NOOP") => Ok(Command::Noop),
         4 if is("HELP") => Ok(Command::Help),
         4 if is("VRFY") => (!rest.is_empty()).then_some(Command::Vrfy).ok_or(Reply::BadArgument),
+        7 if is("XCLIENT") => Ok(Command::Xclient(rest)),
+        8 if is("XFORWARD") => Ok(Command::Xforward(rest)),
+        8 if is("STARTTLS") => alone(rest, Command::StartTls),
         _ if is_http(verb, rest) => Ok(Command::Http),
         _ if NOT_OFFERED.iter().any(|name| is(name)) => Err(Reply::NotOffered),
         _ => Err(Reply::UnknownCommand),
@@ -217,6 +223,9 @@ mod tests {
             ("HELP MAIL", Command::Help),
             ("QUIT", Command::Quit),
             ("RSET", Command::Rset),
+            ("xclient ADDR=192.0.2.9", Command::Xclient("ADDR=192.0.2.9")),
+            ("XFORWARD", Command::Xforward("")),
+            ("StartTLS ", Command::StartTls),
             ("GET / HTTP/1.1", Command::Http),
             ("POST http://x.example/ HTTP/1.1", Command::Http),
         ] {
@@ -234,8 +243,8 @@ mod tests {
             (b"", UnknownCommand),
             (b"FOO", UnknownCommand),
             (b"GET", UnknownCommand),
-            (b"STARTTLS", NotOffered),
-            (b"xclient ADDR=192.0.2.9", NotOffered),
+            (b"STARTTLS now", BadArgument),
+            (b"STARTTL", UnknownCommand),
             (b"EXPN staff", NotOffered),
             (b"EHLO", BadArgument),
             (b"EHLO two words", BadArgument),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Route;
 use crate::types::{MailId, SessionId, Time};
 
-/// How the mail came in; the `with` of our Received field (RFC 5321 §4.4, RFC 6531 §4.3).
+/// How the mail came in; the `with` of our Received field (RFC 5321 §4.4, RFC 6531 §4.3). HELO has no name of its own for TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Protocol {
     /// HELO.
@@ -19,6 +19,12 @@ pub enum Protocol {
     /// EHLO, with SMTPUTF8 on this mail.
     #[serde(rename = "UTF8SMTP")]
     Utf8Smtp,
+    /// EHLO within TLS (RFC 3848).
+    #[serde(rename = "ESMTPS")]
+    Esmtps,
+    /// EHLO within TLS, with SMTPUTF8 on this mail.
+    #[serde(rename = "UTF8SMTPS")]
+    Utf8Smtps,
 }
 
 /// One accepted RCPT.
@@ -37,9 +43,12 @@ pub struct Envelope {
     pub mail_id: MailId,
     /// The session it came in.
     pub session: SessionId,
-    /// The peer: the relay that connected.
+    /// The peer: the relay that connected, or the client that a trusted relay or proxy told (PROXY, XCLIENT, XFORWARD).
     pub peer: IpAddr,
-    /// The name that the peer gave with HELO or EHLO.
+    /// The relay that handed it on: who connected, or the proxy's client (PROXY). XCLIENT and XFORWARD don't change it, so
+    /// it is what `authentication.results_from` and `internal_relays` are about.
+    pub relay: IpAddr,
+    /// The name that the peer gave with HELO or EHLO, or that a trusted relay told.
     pub helo: String,
     /// HELO or EHLO.
     pub protocol: Protocol,

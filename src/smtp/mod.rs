@@ -12,6 +12,7 @@ mod reply;
 mod route;
 mod session;
 mod step;
+mod xclient;
 
 pub use envelope::{Delivery, Envelope, Protocol, Recipient};
 pub use line::MAX_LINE;

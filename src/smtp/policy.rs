@@ -15,6 +15,10 @@ pub struct Policy {
     pub max_recipients: usize,
     /// A bare CR or LF in DATA becomes CRLF instead of 550 5.6.0.
     pub normalize_newlines: bool,
+    /// STARTTLS is offered: there is a certificate.
+    pub starttls: bool,
+    /// MAIL is refused before TLS.
+    pub require_tls: bool,
     /// The addresses that we take mail for.
     pub routes: Arc<RouteTable>,
 }

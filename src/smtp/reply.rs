@@ -82,6 +82,8 @@ replies! {
     Reset: Done 50 Some((0, 0)), "reset", "reset";
     /// NOOP.
     Ok: Done 50 Some((0, 0)), "ok", "ok";
+    /// STARTTLS: the handshake begins (RFC 3207 §4).
+    StartTls: Done 20 Some((0, 0)), "start-tls", "begin the TLS handshake";
     /// QUIT.
     Bye: Done 21 Some((0, 0)), "bye", "{} closing";
     /// VRFY: never tells whether an address exists (RFC 5321 §7.3).
@@ -107,6 +109,10 @@ replies! {
     TooManyUnknown: Transient 21 Some((7, 0)), "too-many-unknown-recipients", "{} has seen too many unknown recipients";
     /// An HTTP request.
     NotSmtp: Transient 21 Some((7, 0)), "not-smtp", "{} speaks SMTP";
+    /// Bytes behind STARTTLS: commands that somebody on the way may have put there (CVE-2011-0411). None of them is used.
+    BehindStartTls: Transient 21 Some((7, 0)), "behind-starttls", "{} got commands behind STARTTLS";
+    /// STARTTLS was offered, and the certificate has gone since (RFC 3207 §4).
+    TlsUnavailable: Transient 54 Some((7, 0)), "tls-unavailable", "TLS is not available at present";
     /// The store takes no writes, at MAIL.
     StoreNotWritable: Transient 51 Some((3, 0)), "store-not-writable", "mail can't be stored at present";
     /// A write failed; nothing of the mail is kept.
@@ -136,12 +142,16 @@ replies! {
     BadReversePath: Permanent 1 Some((1, 7)), "bad-reverse-path", "write MAIL FROM:<user@example.com>";
     /// The forward-path does not parse.
     BadForwardPath: Permanent 1 Some((1, 3)), "bad-forward-path", "write RCPT TO:<user@example.com>";
-    /// Known, but not offered here: EXPN, STARTTLS, AUTH, XCLIENT and more.
+    /// Known, but not offered here: EXPN, AUTH and more; STARTTLS without a certificate.
     NotOffered: Permanent 2 Some((5, 1)), "not-offered", "not offered here";
     /// Needs EHLO or HELO first.
     HelloFirst: Permanent 3 Some((5, 1)), "hello-first", "send EHLO first";
     /// MAIL inside a transaction.
     NestedMail: Permanent 3 Some((5, 1)), "nested-mail", "a mail is already begun";
+    /// STARTTLS within TLS (RFC 3207 §4.2).
+    AlreadyTls: Permanent 3 Some((5, 1)), "already-tls", "TLS is already on";
+    /// MAIL without TLS where the site requires it (RFC 3207 §4).
+    TlsRequired: Permanent 30 Some((7, 0)), "tls-required", "send STARTTLS first";
     /// RCPT, DATA or BDAT without MAIL.
     MailFirst: Permanent 3 Some((5, 1)), "mail-first", "send MAIL first";
     /// DATA or RCPT after BDAT (RFC 3030 §2).
@@ -152,6 +162,8 @@ replies! {
     UnknownParameter: Permanent 55 Some((5, 4)), "unknown-parameter", "parameter not offered here";
     /// A UTF-8 address without SMTPUTF8 (RFC 6531 §3.5).
     Utf8NotDeclared: Permanent 53 Some((6, 7)), "utf8-not-declared", "a UTF-8 address needs SMTPUTF8 on MAIL";
+    /// XCLIENT or XFORWARD of a peer that is not in `smtp.xclient_from`.
+    MayNotSpeakForOthers: Permanent 50 Some((7, 0)), "xclient-not-allowed", "you may not speak for other clients";
     /// An address of no project.
     UnknownRecipient: Permanent 50 Some((1, 1)), "unknown-recipient", "no such recipient here";
     /// Larger than `smtp.max_message_size`.

@@ -1,5 +1,7 @@
 //! What goes in and out of the session's steps.
 
+use std::net::IpAddr;
+
 use super::{Delivery, Envelope, Protocol, Recipient, Reply};
 use crate::types::{MailId, SessionId, Time};
 
@@ -16,6 +18,10 @@ pub enum Input<'a> {
     Memory(bool),
     /// Answers [`Action::Deliver`].
     Delivered(MailId, Delivery),
+    /// Answers [`Action::StartTls`]: whether a handshake can be made.
+    StartTls(bool),
+    /// Answers [`Action::Handshake`]: from here on all bytes are those within TLS.
+    Encrypted,
     /// The peer has sent nothing for too long.
     Idle,
     /// The peer sends too slowly.
@@ -33,6 +39,12 @@ pub enum Action {
     Read,
     /// Ask whether a mail may come in; answer with [`Input::Mail`].
     Mail(MailRequest),
+    /// Ask whether a TLS handshake can be made; answer with [`Input::StartTls`].
+    StartTls,
+    /// Send the replies, then make the handshake; answer with [`Input::Encrypted`]. No byte is left of what was read.
+    Handshake,
+    /// A relay told for whom it speaks from now on: with an address, that is the peer. Then step again as for `Continue`.
+    Peer(Option<IpAddr>),
     /// Ask for this many bytes of memory more; answer with [`Input::Memory`].
     Reserve(usize),
     /// Hand the mail on; answer with [`Input::Delivered`].
@@ -110,30 +122,33 @@ pub enum MailAnswer {
 /// A mail whose last byte has come.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReceivedMail {
-    /// The name that the peer gave itself.
+    /// The name that the peer gave itself, or that a relay told of it.
     pub helo: String,
-    /// HELO or EHLO, and whether SMTPUTF8 is on the mail.
+    /// HELO or EHLO, and whether SMTPUTF8 or TLS are on.
     pub protocol: Protocol,
     /// The reverse-path's mailbox; empty for `<>`.
     pub reverse_path: String,
     /// The recipients in the order of RCPT; never empty.
     pub recipients: Vec<Recipient>,
+    /// The client, where a relay told of it with XFORWARD.
+    pub client: Option<IpAddr>,
     /// The mail, dots unstuffed.
     pub content: Vec<u8>,
 }
 
 impl ReceivedMail {
-    /// The envelope, with what only the driver knows, and the mail.
+    /// The envelope, with what only the driver knows, and the mail. Its relay is the peer until the driver knows better.
     pub fn into_envelope(
         self,
         mail_id: MailId,
         session: SessionId,
-        peer: std::net::IpAddr,
+        peer: IpAddr,
         received_at: Time,
     ) -> (Envelope, Vec<u8>) {
-        let Self { helo, protocol, reverse_path, recipients, content } = self;
+        let Self { helo, protocol, reverse_path, recipients, client, content } = self;
+        let (relay, peer) = (peer, client.unwrap_or(peer));
         let envelope =
-            Envelope { mail_id, session, peer, helo, protocol, reverse_path, recipients, received_at };
+            Envelope { mail_id, session, peer, relay, helo, protocol, reverse_path, recipients, received_at };
         (envelope, content)
     }
 }

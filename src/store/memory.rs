@@ -354,6 +354,10 @@ impl Store for Memory {
         audit::audit(&self.state()?.rows)
     }
 
+    async fn scrub(&self) -> Result<Vec<String>, StoreError> {
+        self.state().map(|_| Vec::new())
+    }
+
     async fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
     }

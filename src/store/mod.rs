@@ -171,6 +171,10 @@ pub trait Store: Send + Sync + 'static {
     /// Checks what must always hold (for tests and `check`): books between rows, jobs, journal. Lists what does not.
     async fn audit(&self) -> Result<Vec<String>, StoreError>;
 
+    /// Reads everything that is kept, gently, and lists what is damaged. Takes as long as that takes; ends early when the
+    /// store is closed.
+    async fn scrub(&self) -> Result<Vec<String>, StoreError>;
+
     /// Writes what is open and closes; further calls answer `Unavailable`.
     async fn close(&self);
 }

@@ -6,6 +6,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -27,12 +28,28 @@ fn fixtures(prefix: &str) -> Vec<PathBuf> {
     found
 }
 
+/// A certificate and its key, as PEM.
+static PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["help.example.com".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+});
+
 /// Parses a fixture under its bare name, so that no path of this machine is in the messages.
 fn parse_fixture(path: &Path) -> Result<Config, ConfigErrors> {
     let read_file = |file: &Path| match file.to_str() {
         Some("token") => Ok("0123456789abcdef0123456789abcdef\n".to_owned()),
         Some("short-token") => Ok("secret\n".to_owned()),
         Some("empty-token") => Ok("\n".to_owned()),
+        Some("certificate.pem") => Ok(PAIR.0.clone()),
+        Some("key.pem") => Ok(PAIR.1.clone()),
+        Some("other-key.pem") => Ok(rcgen::KeyPair::generate().unwrap().serialize_pem()),
+        Some("garbage.pem") => {
+            Ok("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned())
+        }
+        Some("garbage-key.pem") => {
+            Ok("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned())
+        }
+        Some("binary.der") => Err(io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")),
         _ => Err(io::Error::other("no such file")),
     };
     parse(&fs::read_to_string(path).unwrap(), Path::new(path.file_name().unwrap()), &read_file)

@@ -12,13 +12,13 @@ use vestibule::{
     app::{Addresses, App, Ended, Reload},
     config::{self, Config},
     ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
-    store::{Queue, Store, embedded},
+    store::{Disk, Queue, RealDisk, Store, embedded},
     types::Time,
 };
 
 pub(crate) const TOKEN: &str = "a-token-for-tests-only";
 /// 2026-01-01T00:00:00Z.
-const START: Time = Time::from_millis(1_767_225_600_000);
+pub(crate) const START: Time = Time::from_millis(1_767_225_600_000);
 
 /// The site that most tests use; each appends or replaces what it is about.
 pub(crate) const SITE: &str = r#"
@@ -81,10 +81,15 @@ impl Daemon {
     }
 
     async fn within(folder: TempDir, site: &str, clock: Clock) -> Self {
+        Self::on(Arc::new(RealDisk), folder, site, clock).await
+    }
+
+    /// With the store on this disk.
+    pub(crate) async fn on(disk: Arc<dyn Disk>, folder: TempDir, site: &str, clock: Clock) -> Self {
         let config = load(folder.path(), site);
         let log = LogBuffer::default();
         let ops = Ops::new(clock.clone(), config.log.addresses, Some(json_dispatch(log.clone())));
-        let app = App::start(config, ops).await.unwrap();
+        let app = App::start_on(config, ops, disk).await.unwrap();
         let (addresses, store) = (app.addresses().clone(), app.store());
         let (reload, shutdown) = (app.reload_handle(), app.shutdown());
         let running = tokio::spawn(app.run());
@@ -110,6 +115,23 @@ impl Daemon {
         drop(self.store);
         audit(&self.folder.path().join("data")).await;
         self.folder
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(self) -> (Ended, TempDir, LogBuffer) {
+        let ended = self.running.await.unwrap();
+        drop(self.store);
+        (ended, self.folder, self.log)
+    }
+
+    /// Waits until it ends by itself; what it holds may still be held.
+    pub(crate) async fn running(self) -> Ended {
+        self.running.await.unwrap()
+    }
+
+    /// Tells it to stop, and does not wait.
+    pub(crate) fn begin_to_stop(&self) {
+        self.shutdown.begin();
     }
 
     /// Stops and starts over the same folder.

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! # remark
-//! @ max_message_size 100     policy: also max_recipients, bare_newlines normalize, memory (bytes that may be granted)
+//! @ max_message_size 100     policy: also max_recipients, bare_newlines normalize, memory (bytes that may be granted),
+//!                            starttls (offered; then withdrawn: has gone since), require_tls yes, xclient yes (the peer
+//!                            may use it)
 //! @ answer low-space         what MAIL is answered with; @ delivery rejected: what becomes of each mail
 //! C: NOOP                    the client sends this line with CRLF
 //! C> NO\rOP\n                the client sends these bytes: \r \n \t \0 \\ \xNN, and \{1000*x} for repeated ones
 //! S: 250 2.0.0               the server answers with a line that begins so; * stands for anything
-//! ! idle                     also stopping, too-slow
+//! ! idle                     also stopping, too-slow; tls: the handshake is made, nothing sent before it is left
 //! X: quit                    the session ends so; without it, it is still open at the end
 //! mail: ESMTP <a@b.example> it@help.example     a mail is delivered, with this envelope
 //! = Subject: x\r\n           and these bytes
@@ -37,6 +39,8 @@ enum Move {
 struct Dialogue {
     policy: Policy,
     memory: usize,
+    certificate: bool,
+    trusted: bool,
     answer: MailAnswer,
     delivery: Delivery,
     moves: Vec<Move>,
@@ -52,9 +56,13 @@ impl Dialogue {
                 max_message_size: 10 << 20,
                 max_recipients: 100,
                 normalize_newlines: false,
+                starttls: false,
+                require_tls: false,
                 routes: Arc::new(support::routes()),
             },
             memory: usize::MAX,
+            certificate: true,
+            trusted: false,
             answer: MailAnswer::Open,
             delivery: Delivery::Accepted,
             moves: Vec::new(),
@@ -91,6 +99,12 @@ impl Dialogue {
         match key {
             "max_message_size" => self.policy.max_message_size = value.parse().ok()?,
             "max_recipients" => self.policy.max_recipients = value.parse().ok()?,
+            "starttls" => {
+                self.policy.starttls = true;
+                self.certificate = value == "offered";
+            }
+            "xclient" => self.trusted = value == "yes",
+            "require_tls" => self.policy.require_tls = value == "yes",
             "memory" => self.memory = value.parse().ok()?,
             "bare_newlines" => self.policy.normalize_newlines = value == "normalize",
             "answer" => self.answer = answer(value)?,
@@ -106,6 +120,7 @@ fn event(name: &str) -> Option<Input<'static>> {
         "idle" => Input::Idle,
         "stopping" => Input::Stopping,
         "too-slow" => Input::TooSlow,
+        "tls" => Input::Encrypted,
         _ => return None,
     })
 }
@@ -170,6 +185,7 @@ struct Run<'a> {
     replies: Vec<String>,
     mails: Vec<(String, Vec<u8>)>,
     granted: usize,
+    handshake: bool,
     ended: Option<Ended>,
 }
 
@@ -177,11 +193,12 @@ impl<'a> Run<'a> {
     fn new(dialogue: &'a Dialogue) -> Self {
         let mut run = Self {
             dialogue,
-            session: Session::new(),
+            session: if dialogue.trusted { Session::of_trusted_relay() } else { Session::new() },
             pending: Vec::new(),
             replies: Vec::new(),
             mails: Vec::new(),
             granted: 0,
+            handshake: false,
             ended: None,
         };
         run.tell(Some(Input::Connected));
@@ -195,6 +212,11 @@ impl<'a> Run<'a> {
 
     /// Steps until the session wants to read or is over.
     fn tell(&mut self, mut told: Option<Input<'static>>) {
+        if matches!(told, Some(Input::Encrypted)) {
+            assert!(self.handshake && self.pending.is_empty(), "no handshake is due");
+            self.handshake = false;
+        }
+        assert!(!self.handshake, "more is said before the handshake");
         while self.ended.is_none() {
             let input = told.take().unwrap_or(Input::Bytes(&self.pending));
             let step = self.session.step(input, &self.dialogue.policy);
@@ -215,11 +237,16 @@ impl<'a> Run<'a> {
                 "every refusal is reported, no other"
             );
             told = match step.action {
-                Action::Continue => None,
+                Action::Continue | Action::Peer(_) => None,
                 Action::Read => break,
                 Action::Mail(_) => Some(Input::Mail(self.dialogue.answer)),
                 Action::Reserve(bytes) => Some(Input::Memory(self.reserve(bytes))),
                 Action::Deliver(mail) => Some(self.deliver(mail)),
+                Action::StartTls => Some(Input::StartTls(self.dialogue.certificate)),
+                Action::Handshake => {
+                    self.handshake = true;
+                    break;
+                }
                 Action::Close(ended) => {
                     self.ended = Some(ended);
                     None
@@ -394,6 +421,24 @@ fn the_runner_tells_when_a_dialogue_goes_otherwise() {
     assert!(matches("250 * accepted", "250 2.0.0 id accepted"));
     assert!(!matches("250 * accepted", "250 2.0.0 id"));
     assert_eq!(unescape("a\\r\\{3*\\x41b}").unwrap(), b"a\rAbAbAb");
+}
+
+/// B04 (CVE-2011-0411): bytes behind STARTTLS end the session, without the 220 and unused, wherever the line was cut.
+#[test]
+fn bytes_behind_starttls_are_never_used() {
+    let dialogue = Dialogue::read("@ starttls offered");
+    let line: &[u8] = b"STARTTLS\r\n";
+    for behind in [&b"RSET\r\n"[..], b"R", b"\x16\x03\x01", b"\r\n", b"EHLO x\r\nMAIL FROM:<>\r\n"] {
+        for cut in 0..line.len() {
+            let mut run = Run::new(&dialogue);
+            run.send(&line[..cut]);
+            run.send(&[&line[cut..], behind].concat());
+            assert_eq!(run.replies.len(), 2, "{cut}: {:?}", run.replies);
+            assert!(run.replies[1].starts_with("421 4.7.0 "), "{cut}: {:?}", run.replies);
+            assert_eq!(run.ended, Some(Ended::Errors));
+            assert!(run.pending.is_empty() && !run.handshake);
+        }
+    }
 }
 
 /// What hostile clients are made of.

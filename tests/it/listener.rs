@@ -31,6 +31,10 @@ use vestibule::{
 
 use crate::support;
 
+mod proxy;
+mod starttls;
+mod xclient;
+
 /// What the listener is given, and what it has given back.
 struct House {
     parts: Parts,

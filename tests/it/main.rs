@@ -16,6 +16,7 @@ mod daemon; // not a test: a whole daemon in this process, for the others
 mod decisions; // fixtures/access: the golden table
 mod dialogues; // fixtures/dialogues: SMTP sessions as data
 mod documents; // README.md and docs/ list what there is
+mod faults; // disks that fail, by the seam under the store; tests/faults has the built binary's
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod replay; // all fixtures through async-smtp into the built binary

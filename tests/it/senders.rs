@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, SITE, TOKEN, http};
+use crate::daemon::{Daemon, SITE, Smtp, TOKEN, http};
 
 const IT: &[&str] = &["it@help.example.com"];
 const BOSS: &str = "boss@approved.example";
@@ -304,4 +304,35 @@ async fn a_relay_that_is_not_named_is_not_believed() {
     table(&daemon, &[(pass, ANN, "sender-unproven", "unproven")]).await;
     assert_eq!(daemon.log.events("daemon.started")[0]["authentication"], "relay");
     daemon.stop().await;
+}
+
+/// XCLIENT and XFORWARD tell who the relay speaks for; whose results count stays the relay that connected.
+#[tokio::test]
+async fn the_client_that_a_relay_tells_of_is_not_the_relay() {
+    let pass = mail("AR mx.desk.example; dmarc=pass header.from=partner.example|OWN", ANN, "told");
+    for (networks, standing) in [("127.0.0.1", "proven"), ("203.0.113.9", "unproven")] {
+        let border =
+            border().replace("results_from = [\"127.0.0.1\"]", &format!("results_from = [\"{networks}\"]"));
+        let daemon = Daemon::with(&border.replace("[smtp]", "[smtp]\nxclient_from = [\"127.0.0.1\"]")).await;
+        for (command, reply) in [("XFORWARD", "250"), ("XCLIENT", "220")] {
+            let mut smtp = Smtp::connect(daemon.addresses.smtp[0]).await;
+            assert!(
+                smtp.command(&format!("{command} ADDR=203.0.113.9")).await.starts_with(reply),
+                "{command}"
+            );
+            assert!(smtp.command("EHLO relay.example").await.starts_with("250"));
+            if command == "XFORWARD" {
+                assert!(smtp.command("XFORWARD ADDR=203.0.113.9").await.starts_with("250"));
+            }
+            let raw = pass.replace("told", command);
+            assert!(smtp.mail("x@relay.example", IT, &raw).await.starts_with("250"));
+            let line = daemon.log.events("mail.decided").pop().unwrap();
+            assert_eq!(
+                (&line["standing"], &line["peer"]),
+                (&standing.into(), &"203.0.113.9".into()),
+                "{command}"
+            );
+        }
+        daemon.stop().await;
+    }
 }

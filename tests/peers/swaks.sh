@@ -36,6 +36,22 @@ check 'an unknown address: swaks says that no recipient was left (24)' test $? -
 check 'an unknown address is 550 5.1.1' replied '550 5\.1\.1'
 check 'and logged as refused' logged '"event":"smtp.refused".*"code":550'
 
+send grace@partner.example it@help.example.com 'within tls' --tls
+check 'a mail within TLS is taken' replied '250 2\.0\.0'
+check 'after EHLO anew' grep -q '=== TLS started' "$work/dialogue"
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=renewed.example.com \
+    -keyout "$work/site/key.pem" -out "$work/site/certificate.pem" 2>/dev/null
+kill -HUP "$daemon"
+renewed() {
+    send grace@partner.example it@help.example.com 'renewed' --tls && grep -q 'CN=renewed.example.com' "$work/dialogue"
+}
+check 'SIGHUP takes a renewed certificate' within 10 renewed
+echo 'no certificate' >"$work/site/certificate.pem"
+kill -HUP "$daemon"
+check 'a bad certificate is refused' within 10 logged '"event":"config.refused".*smtp.tls.certificate'
+check 'and the old one stays' renewed
+
 head -c 100000 /dev/zero | tr '\0' 'x' | fold -w 70 >"$work/large"
 send grace@partner.example it@help.example.com 'too large' --body "@$work/large"
 check 'a mail over max_message_size is 552 5.3.4' replied '552 5\.3\.4'

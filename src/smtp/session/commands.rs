@@ -6,6 +6,7 @@ use crate::{
         Action, Ended, MailAnswer, MailRequest, Policy, Recipient, Reply,
         body::Body,
         command::{self, Command, MailCommand},
+        xclient::{Client, XCLIENT, XFORWARD},
     },
     types::EmailAddress,
 };
@@ -22,7 +23,10 @@ impl Session {
         match command {
             Command::Ehlo(name) => Ok(self.hello(name, true, policy)),
             Command::Helo(name) => Ok(self.hello(name, false, policy)),
-            Command::Mail(mail) => self.mail(mail),
+            Command::Xclient(attributes) => self.xclient(attributes, policy),
+            Command::Xforward(attributes) => self.xforward(attributes),
+            Command::StartTls => self.starttls(policy),
+            Command::Mail(mail) => self.mail(mail, policy),
             Command::Rcpt(mailbox) => self.recipient(mailbox, policy),
             Command::Data => self.begin_data(policy),
             Command::Bdat { size, last } => Ok(self.begin_chunk(size, last, policy)),
@@ -55,15 +59,27 @@ impl Session {
         for keyword in ["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"] {
             Reply::Hello.write_more(&mut self.replies, keyword);
         }
+        if policy.starttls && !self.encrypted {
+            Reply::Hello.write_more(&mut self.replies, "STARTTLS");
+        }
+        if self.may_speak_for_others {
+            Reply::Hello.write_more(&mut self.replies, XCLIENT);
+            Reply::Hello.write_more(&mut self.replies, XFORWARD);
+        }
         self.say(Reply::Hello, "CHUNKING")
     }
 
     fn forget_mail(&mut self) {
         self.transaction = None;
         self.mail_refused = false;
+        self.forwarded = Client::default();
     }
 
-    fn mail(&mut self, mail: MailCommand<'_>) -> Result<Action, Reply> {
+    fn mail(&mut self, mail: MailCommand<'_>, policy: &Policy) -> Result<Action, Reply> {
+        if policy.require_tls && !self.encrypted {
+            self.mail_refused = true;
+            return Err(Reply::TlsRequired);
+        }
         if self.hello.is_none() {
             return Err(Reply::HelloFirst);
         }

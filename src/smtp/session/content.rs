@@ -2,7 +2,7 @@
 
 use super::{Hello, Phase, Session, Transaction};
 use crate::{
-    smtp::{Action, Delivery, Policy, Protocol, ReceivedMail, Reply, Step, body::Body},
+    smtp::{Action, Delivery, Policy, Protocol, ReceivedMail, Reply, Step, body::Body, xclient::Client},
     types::MailId,
 };
 
@@ -67,6 +67,7 @@ impl Session {
     /// The last byte has come, or what has come can't become a mail any more.
     fn mail_ended(&mut self, policy: &Policy) -> Action {
         self.phase = Phase::Command;
+        let Client { address: client, helo: forwarded } = std::mem::take(&mut self.forwarded);
         let Some(Transaction { reverse_path, utf8, recipients, body, .. }) =
             self.transaction.take().map(|it| *it)
         else {
@@ -75,20 +76,24 @@ impl Session {
         match body.map_or(Ok(Vec::new()), Body::finish) {
             Ok(content) => {
                 self.phase = Phase::Delivery;
-                let (helo, protocol) = self.protocol(utf8);
-                Action::Deliver(ReceivedMail { helo, protocol, reverse_path, recipients, content })
+                let (said, protocol) = self.protocol(utf8);
+                let helo = forwarded.or_else(|| self.client_helo.clone()).unwrap_or(said);
+                Action::Deliver(ReceivedMail { helo, protocol, reverse_path, recipients, client, content })
             }
             Err(reply) => self.refuse(reply, format!("mail from <{reverse_path}>"), policy),
         }
     }
 
     fn protocol(&self, utf8: bool) -> (String, Protocol) {
-        match &self.hello {
-            Some(Hello { name, .. }) if utf8 => (name.clone(), Protocol::Utf8Smtp),
-            Some(Hello { name, extended: true }) => (name.clone(), Protocol::Esmtp),
-            Some(Hello { name, extended: false }) => (name.clone(), Protocol::Smtp),
-            None => (String::new(), Protocol::Smtp),
-        }
+        let Some(Hello { name, extended }) = &self.hello else { return (String::new(), Protocol::Smtp) };
+        let protocol = match (extended, utf8, self.encrypted) {
+            (false, false, _) => Protocol::Smtp,
+            (true, false, false) => Protocol::Esmtp,
+            (true, false, true) => Protocol::Esmtps,
+            (_, true, false) => Protocol::Utf8Smtp,
+            (_, true, true) => Protocol::Utf8Smtps,
+        };
+        (name.clone(), protocol)
     }
 
     pub(super) fn delivered(&mut self, mail_id: MailId, delivery: Delivery, policy: &Policy) -> Action {

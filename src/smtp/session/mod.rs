@@ -3,18 +3,20 @@
 //! The driver gives each step what has happened; the step appends replies and says what to do next. SMTP is lock-step,
 //! so there is only ever one thing to do.
 //!
-//! Two seams for what is not built yet: STARTTLS would be one more [`Action`] after which the driver upgrades the stream
-//! and begins with a new `Session` (RFC 3207 §4.2: all that was learnt is forgotten); XCLIENT one that replaces the peer
-//! and greets anew.
+//! STARTTLS ([`starttls`]) has the driver upgrade the stream, and the session forgets all that it learnt before (RFC 3207
+//! §4.2). XCLIENT ([`relayed`]) has it replace the peer, and the session greets anew.
 
 mod commands;
 mod content;
+mod relayed;
+mod starttls;
 
 use super::{
     Action, Ended, Input, Policy, Recipient, Refusal, Reply, Step, Waiting,
     body::Body,
     command,
     line::{self, Line, Skip},
+    xclient::Client,
 };
 
 /// Errors after which a session ends.
@@ -50,6 +52,8 @@ enum Phase {
     Skip { skip: Skip, due: bool },
     /// None: the driver was asked whether the mail may come in.
     Mail(Box<Transaction>),
+    /// None: the driver was asked for TLS.
+    StartTls,
     /// Lines of the mail (DATA).
     Data,
     /// Octets of a chunk (BDAT); with `refused` they are only read (RFC 3030 §2).
@@ -73,6 +77,10 @@ pub struct Session {
     unknown: u8,
     spoken: bool,
     mail_refused: bool,
+    encrypted: bool,
+    may_speak_for_others: bool,
+    client_helo: Option<String>,
+    forwarded: Client,
 }
 
 impl Default for Session {
@@ -95,7 +103,24 @@ impl Session {
             unknown: 0,
             spoken: false,
             mail_refused: false,
+            encrypted: false,
+            may_speak_for_others: false,
+            client_helo: None,
+            forwarded: Client { address: None, helo: None },
         }
+    }
+
+    /// A session that begins, of a relay that may use XCLIENT and XFORWARD.
+    pub fn of_trusted_relay() -> Self {
+        Self { may_speak_for_others: true, ..Self::new() }
+    }
+
+    /// What was said so far is forgotten, but for what the peer is, and the errors, of which a session has so many.
+    fn begin_anew(&mut self) {
+        let old = std::mem::take(self);
+        let Self { replies, refusal, errors, unknown, encrypted, may_speak_for_others, .. } = old;
+        *self = Self { replies, refusal, errors, unknown, encrypted, may_speak_for_others, ..Self::new() };
+        self.spoken = true;
     }
 
     /// Replies that are not sent yet.
@@ -154,6 +179,8 @@ impl Session {
             Input::Mail(answer) => self.mail_answered(answer, policy),
             Input::Memory(granted) => self.memory_answered(granted),
             Input::Delivered(mail_id, delivery) => self.delivered(mail_id, delivery, policy),
+            Input::StartTls(can) => self.starttls_answered(can, policy),
+            Input::Encrypted => self.restart(),
             Input::Idle => self.end(Reply::Idle, Ended::Timeout, policy),
             Input::TooSlow => self.end(Reply::TooSlow, Ended::Timeout, policy),
             Input::Stopping => self.end(Reply::Stopping, Ended::Stopping, policy),
@@ -168,7 +195,9 @@ impl Session {
             Phase::Skip { .. } => self.skip(bytes, policy),
             Phase::Data => self.data(bytes, policy),
             Phase::Chunk { .. } => self.chunk(bytes, policy),
-            Phase::Mail(_) | Phase::Delivery | Phase::Closed => Step { used: 0, action: Action::Read },
+            Phase::Mail(_) | Phase::StartTls | Phase::Delivery | Phase::Closed => {
+                Step { used: 0, action: Action::Read }
+            }
         }
     }
 
@@ -177,7 +206,11 @@ impl Session {
             Line::Partial => Step { used: 0, action: Action::Read },
             Line::Whole(length) => {
                 let action = self.command(&bytes[..length], policy);
-                Step { used: length + 2, action }
+                let used = length + 2;
+                if matches!(action, Action::StartTls) && bytes.len() > used {
+                    return self.behind_starttls(bytes, used, policy);
+                }
+                Step { used, action }
             }
             Line::TooLong => {
                 self.phase = Phase::Skip { skip: Skip::default(), due: true };
@@ -238,7 +271,8 @@ impl Session {
         }
         // Commands that were pipelined behind a refused MAIL are no fault of the peer's (RFC 2920 §3.1).
         let follows = self.mail_refused && reply == Reply::MailFirst;
-        if !matches!(reply.code(), 500..=503 | 553 | 555) || follows {
+        let error = matches!(reply.code(), 500..=503 | 553 | 555) || reply == Reply::MayNotSpeakForOthers;
+        if !error || follows {
             return reply;
         }
         self.errors += 1;

@@ -88,6 +88,8 @@ fn apply_some(shared: &Shared, units: impl Iterator<Item = Unit>) -> Result<(), 
     }
     let Some(checkpoint) = checkpoint else { return Ok(()) };
     let keys: Vec<_> = changes.keys().cloned().collect();
+    // On a full disk the reserve is given up here, so that this write finds room. The writer refuses mail from then on.
+    let _ = shared.status.reserve.admit(0);
     shared.rows.index.apply(changes, checkpoint)?;
     shared.rows.index.flush()?;
     shared.rows.overlay.retire(keys.iter(), seq);

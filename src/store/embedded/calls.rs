@@ -181,8 +181,12 @@ impl Store for Embedded {
 
     async fn audit(&self) -> Result<Vec<String>, StoreError> {
         let mut problems = self.list(|view| audit::audit(view.rows)).await?;
-        problems.extend(self.check_journal().await?);
+        problems.extend(self.check_journal(false).await?);
         Ok(problems)
+    }
+
+    async fn scrub(&self) -> Result<Vec<String>, StoreError> {
+        self.check_journal(true).await
     }
 
     async fn close(&self) {

@@ -62,6 +62,9 @@ impl Layout {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.has_data().map_err(|error| OpenError::io(&self.root, error))? {
+                    return Err(OpenError::NoVersion(path));
+                }
                 let text = format!("format {FORMAT}\nengine embedded\ncreated {now}\n");
                 return write_durably(&path, &text).map_err(|error| OpenError::io(&path, error));
             }
@@ -73,6 +76,10 @@ impl Layout {
             Some(found) => Err(OpenError::Newer { path, found, supported: FORMAT }),
             None => Err(OpenError::Version(path)),
         }
+    }
+
+    fn has_data(&self) -> io::Result<bool> {
+        Ok(self.index().exists() || fs::read_dir(self.journal())?.next().is_some())
     }
 
     /// Whether the last stop was clean; the mark is taken away.

@@ -10,6 +10,8 @@
 //! journal/000000000001.seg  records: events and the bytes of mails
 //! big/MAIL_ID.eml           mails over 512 KiB
 //! index/                    sled; made anew from the journal when anything about it is wrong
+//! RESERVE                   room that is kept back for the index
+//! ACCEPTED_LOSS             the operator's: segments that he goes on without
 //! quarantine/TIME/          what was put away, for those who want to look
 //! ```
 
@@ -20,15 +22,19 @@ mod index;
 mod open;
 mod overlay;
 mod replay;
+mod reserve;
+mod sound;
 mod status;
 mod writer;
 
 use std::{
     fs::File,
+    ops::ControlFlow,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self as std_mpsc, sync_channel},
     },
     thread,
@@ -42,16 +48,17 @@ pub use self::open::{OpenError, OpenReport};
 use self::{
     files::Layout,
     overlay::{Merged, Overlay},
+    reserve::Reserve,
     status::Status,
     writer::{Command, Writer},
 };
 use super::{
-    CommitError, Committed, Disk, Queue, RealDisk, StoreError, audit,
-    journal::{self, Appender, BigBodies, BigBody, Place, Reader},
+    BodyRef, CommitError, Committed, Disk, Queue, RealDisk, StoreError, audit,
+    journal::{self, Append, Appender, BigBodies, BigBody, Place, Reader},
     leases::Leases,
     machine::{Counters, Event, HurryEvent},
     query::{self, View},
-    rows::CheckpointRow,
+    rows::{CheckpointRow, Location, Rows as _, key},
     wakes::Wakes,
 };
 use crate::types::{MailId, Time};
@@ -60,6 +67,8 @@ use crate::types::{MailId, Time};
 const WAITING: usize = 1024;
 /// Batches that wait for the index; more slow the answers down instead of growing.
 const BEHIND: usize = 8;
+/// How long it reads everything before it rests.
+const WORK: Duration = Duration::from_millis(5);
 /// Longest wait for the threads when the store is dropped without being closed.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -72,14 +81,22 @@ pub struct Options {
     pub segment_size: u64,
     /// Mails over this size in bytes have files of their own.
     pub big_body: usize,
+    /// Room in bytes that is kept back on the disk, for the index to take in what is in the journal when the rest is used up.
+    pub reserve: u64,
     /// The disk under the journal.
     pub disk: Arc<dyn Disk>,
 }
 
 impl Options {
-    /// The usual sizes: segments of 64 MiB, files of their own for mails over 512 KiB.
+    /// The usual sizes: segments of 64 MiB, files of their own for mails over 512 KiB, a reserve of 32 MiB.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), segment_size: 64 << 20, big_body: 512 << 10, disk: Arc::new(RealDisk) }
+        Self {
+            path: path.into(),
+            segment_size: 64 << 20,
+            big_body: 512 << 10,
+            reserve: 32 << 20,
+            disk: Arc::new(RealDisk),
+        }
     }
 }
 
@@ -90,6 +107,7 @@ pub struct Embedded {
     /// Hears when the threads are done.
     done: Arc<Mutex<std_mpsc::Receiver<()>>>,
     big_body: usize,
+    closed: Arc<AtomicBool>,
 }
 
 /// What calls and threads share.
@@ -101,6 +119,8 @@ struct Shared {
     wakes: Wakes,
     status: Status,
     layout: Layout,
+    /// The end of the journal when it was opened; all before it stays as it is.
+    opened_at: Location,
     /// Released with the store.
     _lock: File,
 }
@@ -111,24 +131,27 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
     layout.create()?;
     let lock = layout.lock()?;
     layout.check_version(now)?;
+    let reserve =
+        Reserve::open(&layout.root, options.reserve).map_err(|error| OpenError::io(&layout.root, error))?;
     let clean = layout.take_clean()?;
     let opened = open::open_index(&layout, clean, now)?;
-    let big = BigBodies::new(layout.big());
+    let big = BigBodies::new(layout.big(), Arc::clone(&options.disk));
     let place = Place {
         dir: layout.journal(),
-        disk: options.disk,
+        disk: Arc::clone(&options.disk),
         big: big.clone(),
         segment_size: options.segment_size,
     };
     let appender =
         appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let shared = Arc::new(Shared {
+        opened_at: opened.checkpoint.end,
         rows: Merged { overlay: Overlay::default(), index: opened.index },
-        reader: Reader::new(layout.journal(), big.clone()),
+        reader: Reader::new(layout.journal(), big.clone(), options.disk),
         big,
         leases: Mutex::default(),
         wakes: Wakes::default(),
-        status: Status::new(layout.root.clone()),
+        status: Status::new(reserve),
         layout,
         _lock: lock,
     });
@@ -146,7 +169,7 @@ fn appender(place: Place, checkpoint: CheckpointRow) -> std::io::Result<Appender
     if last > 0 && last == at.segment && len(last)? >= at.offset {
         return Appender::resume(place, at, checkpoint.next);
     }
-    Appender::begin(place, last.max(at.segment) + 1, checkpoint.next)
+    Ok(Appender::begin(place, last.max(at.segment) + 1, checkpoint.next)?)
 }
 
 impl Embedded {
@@ -179,7 +202,13 @@ impl Embedded {
             }
         };
         spawn("store-journal").spawn(write).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { shared, commands: RwLock::new(Some(commands)), done: Arc::new(Mutex::new(done)), big_body })
+        Ok(Self {
+            shared,
+            commands: RwLock::new(Some(commands)),
+            done: Arc::new(Mutex::new(done)),
+            big_body,
+            closed: Arc::default(),
+        })
     }
 
     /// At start everything that waits for another try is due at once.
@@ -216,8 +245,18 @@ impl Embedded {
 
     /// Writes a big mail's file beside the runtime.
     async fn write_big(&self, mail: MailId, raw: Bytes) -> Result<BigBody, CommitError> {
-        let big = self.shared.big.clone();
-        let written = tokio::task::spawn_blocking(move || big.write(mail, &raw)).await;
+        let shared = Arc::clone(&self.shared);
+        let write = move || {
+            let _room = shared.status.reserve.promise(raw.len() as u64)?;
+            shared.big.write(mail, &raw).map_err(|error| {
+                if let Append::Unsynced(error) = &error {
+                    let name = shared.big.name(mail);
+                    shared.status.fail_for_good(format!("{name} can't be synced: {error}"));
+                }
+                error.into()
+            })
+        };
+        let written = tokio::task::spawn_blocking(write).await;
         let written = written.map_err(std::io::Error::other).and_then(|written| written);
         written.map_err(|error| CommitError::Unavailable(format!("{}: {error}", self.shared.big.name(mail))))
     }
@@ -235,10 +274,23 @@ impl Embedded {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
-    /// Reads every record of the journal; tells where one is damaged.
-    async fn check_journal(&self) -> Result<Vec<String>, StoreError> {
-        let shared = Arc::clone(&self.shared);
-        let check = move || journal::damage(&shared.layout.journal());
+    /// Reads every record of the journal, and every big mail that is needed; tells where one is damaged. `gently`: leaves
+    /// the disk to the others most of the time.
+    async fn check_journal(&self, gently: bool) -> Result<Vec<String>, StoreError> {
+        let shared = Arc::downgrade(&self.shared);
+        let closed = Arc::clone(&self.closed);
+        let dir = self.shared.layout.journal();
+        let mut pace = Pace::new(gently, closed);
+        let stable = gently.then_some(self.shared.opened_at);
+        let check = move || {
+            journal::damage(&dir, stable, &mut |record| {
+                if !pace.goes_on() {
+                    return ControlFlow::Break(());
+                }
+                let Some(shared) = shared.upgrade() else { return ControlFlow::Break(()) };
+                ControlFlow::Continue(record.and_then(|(at, event)| shared.damaged_big(at, event)))
+            })
+        };
         let checked = tokio::task::spawn_blocking(check).await.map_err(std::io::Error::other);
         checked
             .and_then(|checked| checked)
@@ -262,7 +314,44 @@ impl Embedded {
 
     /// Lets the threads finish; they do once no sender is left.
     fn let_go(&self) -> bool {
+        self.closed.store(true, Ordering::Release);
         self.commands.write().unwrap_or_else(PoisonError::into_inner).take().is_some()
+    }
+}
+
+impl Shared {
+    /// What is wrong with the file of a big mail that is still needed.
+    fn damaged_big(&self, at: Location, event: &Event) -> Option<String> {
+        let Event::Plan(event) = event else { return None };
+        let mail = event.plan.mail.as_ref().filter(|_| event.big)?.facts.id;
+        self.rows.get(&key::big(mail)).ok().flatten()?;
+        let body = BodyRef { mail, segment: at.segment, offset: at.offset };
+        match self.reader.body(&body) {
+            Err(StoreError::Damaged(what)) => Some(what),
+            _ => None,
+        }
+    }
+}
+
+/// How fast everything is read.
+struct Pace {
+    gently: bool,
+    closed: Arc<AtomicBool>,
+    since: Instant,
+}
+
+impl Pace {
+    fn new(gently: bool, closed: Arc<AtomicBool>) -> Self {
+        Self { gently, closed, since: Instant::now() }
+    }
+
+    /// Rests three times as long as it has worked; whether to go on.
+    fn goes_on(&mut self) -> bool {
+        if self.gently && self.since.elapsed() >= WORK {
+            thread::sleep(self.since.elapsed().min(10 * WORK) * 3);
+            self.since = Instant::now();
+        }
+        !self.closed.load(Ordering::Acquire)
     }
 }
 

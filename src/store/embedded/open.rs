@@ -1,15 +1,16 @@
 //! Opening: lock, version, index, replay; and the index made anew when anything about it is wrong.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use super::{
-    files::Layout,
+    files::{FORMAT, Layout},
     index::{Index, SCHEMA},
     replay::{Replay, Trouble},
+    sound,
 };
 use crate::{
     store::{
-        Order, StoreError,
+        Order, RealDisk, StoreError,
         journal::{self, BigBodies, Found, Scan},
         machine::Event,
         rows::{Changes, CheckpointRow, Location, Rows, encode, key, read},
@@ -39,6 +40,24 @@ pub enum OpenError {
     /// The version can't be read.
     #[error("{} does not begin with \"format NUMBER\": is this path a store of vestibule's?", .0.display())]
     Version(PathBuf),
+    /// There is a store, and nothing says of which format.
+    #[error(
+        "{} is missing beside a journal or an index. Restore it from a backup; if you know that format {FORMAT} of vestibule \
+         has written the store, make it with the one line \"format {FORMAT}\"",
+        .0.display()
+    )]
+    NoVersion(PathBuf),
+    /// More is missing than can be told.
+    #[error("{0}")]
+    Unbounded(String),
+    /// There is no room to open it.
+    #[error("the disk of {} is full, and opening the store needs some room: make room, then start again ({problem})", .path.display())]
+    Full {
+        /// The data directory.
+        path: PathBuf,
+        /// What went wrong.
+        problem: String,
+    },
     /// A file or directory can't be used.
     #[error("{}: {error}", .path.display())]
     Io {
@@ -96,8 +115,19 @@ pub(super) fn open_index(layout: &Layout, clean: bool, now: Time) -> Result<Open
     match try_open(layout, clean, now) {
         Ok(opened) => Ok(opened),
         Err(Trouble::Journal(error)) => Err(OpenError::io(&layout.journal(), error)),
+        Err(Trouble::Unfit(error)) => Err(error),
+        Err(Trouble::Index(problem)) if is_full(layout, &problem) => {
+            Err(OpenError::Full { path: layout.root.clone(), problem })
+        }
         Err(Trouble::Index(reason)) => rebuild(layout, clean, now, reason),
     }
+}
+
+/// Whether it failed for want of room: then the index is as good as it was, and is left alone.
+fn is_full(layout: &Layout, problem: &str) -> bool {
+    const TOO_LITTLE: u64 = 1 << 20;
+    let room = rustix::fs::statvfs(&layout.root).map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+    problem.contains("StorageFull") || room.is_ok_and(|room| room < TOO_LITTLE)
 }
 
 fn try_open(layout: &Layout, clean: bool, now: Time) -> Result<Opened, Trouble> {
@@ -112,7 +142,9 @@ fn try_open(layout: &Layout, clean: bool, now: Time) -> Result<Opened, Trouble> 
         Err(_) if !has_journal => start(&index)?,
         Err(reason) => return Err(Trouble::Index(reason)),
     };
+    let lacking = sound::check(layout, checkpoint.end.segment).map_err(Trouble::Unfit)?;
     let mut opened = bring_up(layout, index, checkpoint, (clean, now))?;
+    opened.report.damage.splice(0..0, lacking);
     if !clean && has_journal {
         cross_check(layout, &opened)?;
     }
@@ -160,6 +192,7 @@ fn bring_up(
 /// Puts the index away and makes it anew from the journal.
 fn rebuild(layout: &Layout, clean: bool, now: Time, reason: String) -> Result<Opened, OpenError> {
     let dir = layout.index();
+    let lacking = sound::check(layout, 0)?;
     if dir.exists() {
         let away = layout.quarantine(now).and_then(|to| fs::rename(&dir, to.join("index")));
         away.map_err(|error| OpenError::io(&dir, error))?;
@@ -173,10 +206,15 @@ fn rebuild(layout: &Layout, clean: bool, now: Time, reason: String) -> Result<Op
     };
     match anew() {
         Ok(mut opened) => {
+            opened.report.damage.splice(0..0, lacking);
             opened.report.rebuilt = Some(reason);
             Ok(opened)
         }
         Err(Trouble::Journal(error)) => Err(OpenError::io(&layout.journal(), error)),
+        Err(Trouble::Unfit(error)) => Err(error),
+        Err(Trouble::Index(problem)) if is_full(layout, &problem) => {
+            Err(OpenError::Full { path: layout.root.clone(), problem })
+        }
         Err(Trouble::Index(problem)) => Err(OpenError::Index { path: dir, problem }),
     }
 }
@@ -228,7 +266,7 @@ fn last_decisions_are_dense(index: &Index) -> Result<(), Trouble> {
 
 /// Removes the files of big mails whose plan was never committed.
 fn remove_orphans(layout: &Layout, index: &Index) -> Result<(), Trouble> {
-    let big = BigBodies::new(layout.big());
+    let big = BigBodies::new(layout.big(), Arc::new(RealDisk));
     for mail in big.list()? {
         let row = index.get(&key::big(mail)).map_err(|error| Trouble::Index(error.to_string()))?;
         if row.is_none() {

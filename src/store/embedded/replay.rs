@@ -2,7 +2,7 @@
 
 use std::{fs, io, os::unix::fs::FileExt, path::PathBuf};
 
-use super::{files::Layout, index::Index};
+use super::{OpenError, files::Layout, index::Index};
 use crate::{
     store::{
         CommitError,
@@ -15,6 +15,10 @@ use crate::{
 
 /// Most records in one write of the index.
 const MAX_RECORDS: u64 = 64;
+/// Most records that are named one by one as of no use.
+const MAX_NAMED: usize = 20;
+/// Bytes written at a time.
+const CHUNK: usize = 4 << 20;
 
 /// Why the index can't be brought up; it is made anew.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) enum Trouble {
     Index(String),
     /// The journal can't be read.
     Journal(io::Error),
+    /// Nothing may be done with the store as it is.
+    Unfit(OpenError),
 }
 
 impl From<io::Error> for Trouble {
@@ -43,6 +49,7 @@ pub(super) struct Replay<'a> {
     /// The index is made anew: there is no other to fall back on, so what does not fit is told and left out.
     pub(super) anew: bool,
     changes: Changes,
+    useless: usize,
     pending: u64,
 }
 
@@ -56,7 +63,19 @@ impl<'a> Replay<'a> {
     ) -> Self {
         let (damage, changes) = (Vec::new(), Changes::new());
         let anew = checkpoint.end == Location::default();
-        Self { layout, index, clean, now, checkpoint, replayed: 0, damage, anew, changes, pending: 0 }
+        Self {
+            layout,
+            index,
+            clean,
+            now,
+            checkpoint,
+            replayed: 0,
+            damage,
+            anew,
+            changes,
+            useless: 0,
+            pending: 0,
+        }
     }
 
     /// Applies all records behind the checkpoint.
@@ -65,6 +84,10 @@ impl<'a> Replay<'a> {
         let from = self.checkpoint.end;
         let last = segments.last().copied().unwrap_or(0);
         self.check_end(last)?;
+        if last > 0 && !self.clean {
+            let begin = if last == from.segment { from.offset } else { 0 };
+            self.write_again(last, begin)?;
+        }
         for number in segments.into_iter().filter(|number| *number >= from.segment) {
             self.segment(number, (number == from.segment).then_some(from.offset), number == last)?;
         }
@@ -117,6 +140,21 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
+    /// After a failed sync the system may show bytes that the disk does not have. Who reads them here believes them, so they
+    /// are written again, and the disk has them before they are used.
+    fn write_again(&self, number: u64, begin: u64) -> Result<(), Trouble> {
+        let file = fs::OpenOptions::new().read(true).write(true).open(self.path(number))?;
+        let (mut offset, len) = (begin, file.metadata()?.len());
+        let mut bytes = vec![0; CHUNK];
+        while offset < len {
+            let some = usize::try_from(len - offset).map_or(CHUNK, |left| left.min(CHUNK));
+            file.read_exact_at(&mut bytes[..some], offset)?;
+            file.write_all_at(&bytes[..some], offset)?;
+            offset += some as u64;
+        }
+        Ok(file.sync_all()?)
+    }
+
     /// The journal must not end before what the index has seen of it.
     fn check_end(&mut self, last: u64) -> Result<(), Trouble> {
         let end = self.checkpoint.end;
@@ -162,19 +200,23 @@ impl<'a> Replay<'a> {
         let mut tail = vec![0; usize::try_from(len).unwrap_or(0)];
         file.read_exact_at(&mut tail, at.offset)?;
         if tail.iter().any(|byte| *byte != 0) {
-            let kept =
-                self.layout.quarantine(self.now)?.join(format!("{:012}.{}.tail", at.segment, at.offset));
-            fs::write(&kept, &tail)?;
+            let kept = self.keep(at, &tail).map_or_else(
+                |error| format!("there is no room to keep them: {error}"),
+                |kept| format!("they are kept in {}", kept.display()),
+            );
             self.damage.push(format!(
-                "segment {}, offset {}: {len} bytes were cut off: {why}; they are kept in {}",
-                at.segment,
-                at.offset,
-                kept.display()
+                "segment {}, offset {}: {len} bytes were cut off: {why}; {kept}",
+                at.segment, at.offset
             ));
         }
         file.set_len(at.offset)?;
         file.sync_all()?;
         Ok(())
+    }
+
+    fn keep(&self, at: Location, tail: &[u8]) -> io::Result<PathBuf> {
+        let kept = self.layout.quarantine(self.now)?.join(format!("{:012}.{}.tail", at.segment, at.offset));
+        fs::write(&kept, tail).map(|()| kept)
     }
 
     fn record(
@@ -204,7 +246,7 @@ impl<'a> Replay<'a> {
             Err(error) if self.damage.is_empty() && !self.anew => {
                 return Err(Trouble::Index(format!("record {seq} does not follow from it: {error}")));
             }
-            Err(error) => self.damage.push(format!(
+            Err(error) => self.useless(format!(
                 "segment {}, offset {}: record {seq} can't be used without what is missing: {error}",
                 at.segment, at.offset
             )),
@@ -213,6 +255,15 @@ impl<'a> Replay<'a> {
         self.replayed += 1;
         self.pending += 1;
         if self.pending >= MAX_RECORDS { self.write() } else { Ok(()) }
+    }
+
+    fn useless(&mut self, what: String) {
+        self.useless += 1;
+        if self.useless <= MAX_NAMED {
+            self.damage.push(what);
+        } else if self.useless == MAX_NAMED + 1 {
+            self.damage.push("more records can't be used without what is missing".to_owned());
+        }
     }
 
     fn write(&mut self) -> Result<(), Trouble> {

@@ -1,22 +1,19 @@
 //! Whether the store takes writes, and how much room there is.
 
 use std::{
-    path::PathBuf,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
+use super::reserve::Reserve;
 use crate::store::Health;
-
-/// How long a reading of the free space serves.
-const FREE_FOR: Duration = Duration::from_secs(1);
 
 /// What the threads tell, and everybody asks.
 pub(super) struct Status {
-    path: PathBuf,
+    pub(super) reserve: Reserve,
     takes_writes: AtomicBool,
     state: Mutex<State>,
 }
@@ -26,13 +23,12 @@ struct State {
     problem: Option<String>,
     fatal: bool,
     oldest: Option<Instant>,
-    free: Option<(Instant, u64)>,
 }
 
 impl Status {
     /// All is well.
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, takes_writes: AtomicBool::new(true), state: Mutex::default() }
+    pub(super) fn new(reserve: Reserve) -> Self {
+        Self { reserve, takes_writes: AtomicBool::new(true), state: Mutex::default() }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -88,25 +84,16 @@ impl Status {
 
     /// The answer for readiness, MAIL and metrics.
     pub(super) fn health(&self) -> Health {
-        let free = self.free();
-        self.with(|state| Health {
-            writable: state.problem.is_none(),
-            problem: state.problem.clone(),
-            fatal: state.fatal,
-            free,
-            oldest_waiting: state.oldest.map(|since| since.elapsed()),
+        let (free, full) = self.reserve.room();
+        self.with(|state| {
+            let problem = state.problem.clone().or(full);
+            Health {
+                writable: problem.is_none(),
+                problem,
+                fatal: state.fatal,
+                free,
+                oldest_waiting: state.oldest.map(|since| since.elapsed()),
+            }
         })
-    }
-
-    fn free(&self) -> u64 {
-        if let Some((at, free)) = self.with(|state| state.free)
-            && at.elapsed() < FREE_FOR
-        {
-            return free;
-        }
-        // A file system that can't be asked is as good as full.
-        let free = rustix::fs::statvfs(&self.path).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
-        self.with(|state| state.free = Some((Instant::now(), free)));
-        free
     }
 }

@@ -22,6 +22,8 @@ use crate::store::{
 const MAX_PLANS: usize = 1024;
 /// Most bytes of mail in one batch.
 const MAX_BYTES: usize = 16 << 20;
+/// Bytes that a plan takes on the disk beside its mail: its event and its rows, roughly.
+const ROWS: usize = 8 << 10;
 /// How often a store that takes no writes tries again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often it looks for those who wait meanwhile.
@@ -75,8 +77,10 @@ impl Writer {
         if let Some(problem) = self.shared.status.refusal() {
             return refuse(waiting, &problem);
         }
-        if let Err(error) = self.appender.begin_batch() {
-            return self.unwritten(waiting.into_iter().map(|command| command.reply), &error);
+        let bytes: usize = waiting.iter().map(|command| command.raw.len() + ROWS).sum();
+        let room = self.shared.status.reserve.admit(bytes as u64).map_err(Append::Unwritten);
+        if let Err(error) = room.and_then(|()| self.appender.begin_batch()) {
+            return self.failed(waiting.into_iter().map(|command| command.reply), &error);
         }
         let mut counters = self.counters.clone();
         let batch = self.check(waiting, &mut counters);
@@ -85,14 +89,7 @@ impl Writer {
                 self.counters = counters;
                 self.publish(batch);
             }
-            Err(Append::Unwritten(error)) => {
-                self.unwritten(batch.answers.into_iter().map(|(reply, _)| reply), &error);
-            }
-            Err(Append::Unsynced(error)) => {
-                let problem = format!("the journal can't be synced: {error}");
-                self.shared.status.fail_for_good(problem.clone());
-                answer_all(batch.answers.into_iter().map(|(reply, _)| reply), &problem);
-            }
+            Err(error) => self.failed(batch.answers.into_iter().map(|(reply, _)| reply), &error),
         }
     }
 
@@ -136,15 +133,26 @@ impl Writer {
         }
     }
 
-    fn unwritten(
+    fn failed(
         &mut self,
         replies: impl Iterator<Item = oneshot::Sender<Result<Committed, CommitError>>>,
-        error: &std::io::Error,
+        error: &Append,
     ) {
         self.appender.drop_batch();
-        let problem = format!("the journal can't be written: {error}");
-        self.shared.status.fail(problem.clone());
+        let problem = self.note(error);
         answer_all(replies, &problem);
+    }
+
+    fn note(&self, error: &Append) -> String {
+        let problem = match error {
+            Append::Unwritten(error) => format!("the journal can't be written: {error}"),
+            Append::Unsynced(error) => format!("the journal can't be synced: {error}"),
+        };
+        match error {
+            Append::Unwritten(_) => self.shared.status.fail(problem.clone()),
+            Append::Unsynced(_) => self.shared.status.fail_for_good(problem.clone()),
+        }
+        problem
     }
 
     /// While no writes get through: refuses all who come, and tries each second whether that has changed.
@@ -168,7 +176,9 @@ impl Writer {
 
     /// Writes a record that says nothing.
     fn probe(&mut self) {
-        if self.appender.begin_batch().is_err() {
+        let room = self.shared.status.reserve.admit(0).map_err(Append::Unwritten);
+        if let Err(error) = room.and_then(|()| self.appender.begin_batch()) {
+            self.note(&error);
             return;
         }
         let rows = Layered { base: &self.shared.rows, changes: &Changes::new() };
@@ -180,9 +190,9 @@ impl Writer {
                     self.publish(Batch { units: vec![unit], ..Batch::default() });
                 }
             }
-            Err(Append::Unwritten(_)) => self.appender.drop_batch(),
-            Err(Append::Unsynced(error)) => {
-                self.shared.status.fail_for_good(format!("the journal can't be synced: {error}"));
+            Err(error) => {
+                self.appender.drop_batch();
+                self.note(&error);
             }
         }
     }

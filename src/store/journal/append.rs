@@ -1,6 +1,6 @@
 //! Appending: records of one batch are put together in memory, written by one call and made durable by one sync.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
+use std::{fs::File, io, path::PathBuf, sync::Arc};
 
 use super::{BigBodies, BigBody, Disk, Segment, record, segment};
 use crate::{
@@ -25,6 +25,14 @@ pub(in crate::store) enum Append {
     Unwritten(io::Error),
     /// It was written and the sync failed: what is on disk is unknown, and stays so.
     Unsynced(io::Error),
+}
+
+impl From<Append> for io::Error {
+    fn from(error: Append) -> Self {
+        match error {
+            Append::Unwritten(error) | Append::Unsynced(error) => error,
+        }
+    }
 }
 
 /// The end of the journal.
@@ -64,7 +72,7 @@ impl Appender {
     }
 
     /// In a new segment.
-    pub(in crate::store) fn begin(place: Place, number: u64, next: u64) -> io::Result<Self> {
+    pub(in crate::store) fn begin(place: Place, number: u64, next: u64) -> Result<Self, Append> {
         let segment = new_segment(number, next);
         let file = segment.create(&place.dir, &*place.disk)?;
         Ok(Self::at(place, (segment, file), segment::HEADER, next))
@@ -99,10 +107,10 @@ impl Appender {
     }
 
     /// Makes ready for a batch: a full segment is followed by a new one, and the rest of a failed write is cut off.
-    pub(in crate::store) fn begin_batch(&mut self) -> io::Result<()> {
+    pub(in crate::store) fn begin_batch(&mut self) -> Result<(), Append> {
         self.drop_batch();
         if self.dirty {
-            self.file.set_len(self.offset)?;
+            self.disk.set_len(&self.file, self.offset).map_err(Append::Unwritten)?;
             self.zeroed = self.offset;
             self.dirty = false;
         }
@@ -125,14 +133,14 @@ impl Appender {
             return;
         }
         let from = self.zeroed.max(self.offset);
-        if self.file.write_all_at(&ZEROS, from).is_ok() {
+        if self.disk.write_ahead(&self.file, &ZEROS, from).is_ok() {
             self.zeroed = from + AHEAD as u64;
         }
     }
 
     /// Takes back the zeros ahead of the end: the segment is full, or the store closes. That they stay does no harm.
     pub(in crate::store) fn trim(&mut self) {
-        if self.zeroed > self.offset && !self.dirty && self.file.set_len(self.offset).is_ok() {
+        if self.zeroed > self.offset && !self.dirty && self.disk.set_len(&self.file, self.offset).is_ok() {
             self.zeroed = self.offset;
         }
     }
@@ -163,7 +171,7 @@ impl Appender {
         }
         self.dirty = true;
         if self.big_written {
-            self.big.sync_dir().map_err(Append::Unwritten)?;
+            self.big.sync_dir().map_err(Append::Unsynced)?;
         }
         self.disk.write_all_at(&self.file, &self.buffer, self.offset).map_err(Append::Unwritten)?;
         self.disk.sync_data(&self.file).map_err(Append::Unsynced)?;

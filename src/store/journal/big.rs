@@ -4,19 +4,22 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{self, Write},
+    io,
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
+    sync::Arc,
 };
 
 use bytes::Bytes;
 
+use super::{Append, Disk};
 use crate::types::MailId;
 
 /// The directory of big bodies.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(in crate::store) struct BigBodies {
     dir: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 /// A body that is on disk; its directory entry not yet.
@@ -30,8 +33,8 @@ pub(in crate::store) struct BigBody {
 
 impl BigBodies {
     /// In this directory.
-    pub(in crate::store) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(in crate::store) fn new(dir: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { dir, disk }
     }
 
     fn path(&self, mail: MailId) -> PathBuf {
@@ -39,18 +42,19 @@ impl BigBodies {
     }
 
     /// Writes a body and waits until its bytes are on disk.
-    pub(in crate::store) fn write(&self, mail: MailId, raw: &[u8]) -> io::Result<BigBody> {
-        let len = u32::try_from(raw.len()).map_err(|_| io::Error::other("a mail over 4 GiB"))?;
-        let mut file =
-            File::options().write(true).create(true).truncate(true).mode(0o600).open(self.path(mail))?;
-        file.write_all(raw)?;
-        file.sync_data()?;
+    pub(in crate::store) fn write(&self, mail: MailId, raw: &[u8]) -> Result<BigBody, Append> {
+        let too_large = |_| Append::Unwritten(io::Error::other("a mail over 4 GiB"));
+        let len = u32::try_from(raw.len()).map_err(too_large)?;
+        let options = File::options().write(true).create(true).truncate(true).mode(0o600).to_owned();
+        let file = options.open(self.path(mail)).map_err(Append::Unwritten)?;
+        self.disk.write_all_at(&file, raw, 0).map_err(Append::Unwritten)?;
+        self.disk.sync_data(&file).map_err(Append::Unsynced)?;
         Ok(BigBody { len, crc: crc32fast::hash(raw) })
     }
 
     /// Makes the directory's entries durable.
     pub(in crate::store) fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.dir)?.sync_all()
+        self.disk.sync_dir(&self.dir)
     }
 
     /// Reads a body as it is.

@@ -1,14 +1,35 @@
-//! The seam to the disk: the two calls that a promise rests on, so that tests can make them fail.
+//! The seam to the disk: the calls that a promise rests on, so that tests can make them fail, or record them and cut the
+//! power.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
-/// Writes and syncs for the journal.
+/// Reads, writes and syncs for the journal and for big mails.
 pub trait Disk: Send + Sync + 'static {
     /// Writes all bytes at the offset.
     fn write_all_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Returns when all that was written is on the device (fdatasync).
     fn sync_data(&self, file: &File) -> io::Result<()>;
+
+    /// Returns when the entries of a directory are on the device.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    /// Cuts a file off, or makes it longer by zeros.
+    fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
+        file.set_len(len)
+    }
+
+    /// Writes zeros ahead of the journal's end. No promise rests on them.
+    fn write_ahead(&self, file: &File, zeros: &[u8], offset: u64) -> io::Result<()> {
+        file.write_all_at(zeros, offset)
+    }
+
+    /// Reads what is at the offset, as much as there is up to the buffer's length.
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(buffer, offset)
+    }
 }
 
 /// The disk itself.

@@ -4,14 +4,13 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, ErrorKind},
-    os::unix::fs::FileExt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 
-use super::{BigBodies, record, segment};
+use super::{BigBodies, Disk, record, segment};
 use crate::store::{BodyRef, StoreError, machine::Event, query::Records, rows::Location};
 
 /// Most segments kept open for reading.
@@ -23,13 +22,14 @@ const FIRST_READ: usize = 4096;
 pub(in crate::store) struct Reader {
     dir: PathBuf,
     big: BigBodies,
+    disk: Arc<dyn Disk>,
     open: Mutex<HashMap<u64, Arc<File>>>,
 }
 
 impl Reader {
     /// Of the segments in `dir`.
-    pub(in crate::store) fn new(dir: PathBuf, big: BigBodies) -> Self {
-        Self { dir, big, open: Mutex::new(HashMap::new()) }
+    pub(in crate::store) fn new(dir: PathBuf, big: BigBodies, disk: Arc<dyn Disk>) -> Self {
+        Self { dir, big, disk, open: Mutex::new(HashMap::new()) }
     }
 
     /// The bytes of a mail.
@@ -58,13 +58,14 @@ impl Reader {
         let damaged = |what: &str| StoreError::Damaged(format!("{}: {what}", self.describe(at)));
         let file = self.file(at.segment).map_err(|error| self.unreadable(at, &error))?;
         let mut bytes = vec![0; FIRST_READ];
-        let got = read_up_to(&file, &mut bytes, at.offset).map_err(|error| self.unreadable(at, &error))?;
+        let got =
+            self.read_up_to(&file, &mut bytes, at.offset).map_err(|error| self.unreadable(at, &error))?;
         bytes.truncate(got);
         let header = record::Header::parse(&bytes).ok_or_else(|| damaged("no record begins here"))?;
         let len = if whole { header.record_len() } else { record::HEADER + header.event_len };
         let have = bytes.len().min(len);
         bytes.resize(len, 0);
-        let rest = read_up_to(&file, &mut bytes[have..], at.offset + have as u64);
+        let rest = self.read_up_to(&file, &mut bytes[have..], at.offset + have as u64);
         let rest = rest.map_err(|error| self.unreadable(at, &error))?;
         if have + rest < len || !header.event_is_whole(&bytes) {
             return Err(damaged("the record's checksum does not match"));
@@ -85,6 +86,20 @@ impl Reader {
         Ok(file)
     }
 
+    /// Reads until the buffer is full or the file ends.
+    fn read_up_to(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.disk.read_at(file, &mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
     fn unreadable(&self, at: Location, error: &io::Error) -> StoreError {
         let text = format!("{}: {error}", self.describe(at));
         if error.kind() == ErrorKind::NotFound {
@@ -102,18 +117,4 @@ impl Records for Reader {
         rmp_serde::from_slice(event)
             .map_err(|error| StoreError::Damaged(format!("{}: {error}", self.describe(at))))
     }
-}
-
-/// Reads until the buffer is full or the file ends.
-fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match file.read_at(&mut buffer[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(n) => done += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }

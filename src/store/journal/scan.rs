@@ -1,6 +1,6 @@
 //! Walking through a segment: replay, rebuild, audit, and the search for its end.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{fs::File, io, ops::ControlFlow, os::unix::fs::FileExt, path::Path};
 
 use super::{Segment, record, segment};
 use crate::store::{machine::Event, rows::Location};
@@ -172,34 +172,83 @@ impl Scan {
     }
 }
 
-/// Reads all segments but what is being written at the end of the last, and names what is no record.
-pub(in crate::store) fn damage(dir: &Path) -> io::Result<Vec<String>> {
+/// Is shown each record and where it begins, and tells what is wrong with what belongs to it. `None`: nothing to look at,
+/// between two steps.
+pub(in crate::store) type Look<'a> =
+    &'a mut dyn FnMut(Option<(Location, &Event)>) -> ControlFlow<(), Option<String>>;
+
+/// Reads all segments but what is being written at the end of the last, and names what is no record, and records that are
+/// missing between others.
+/// While others write, the last segment is read up to `stable` only.
+pub(in crate::store) fn damage(
+    dir: &Path,
+    stable: Option<Location>,
+    look: Look<'_>,
+) -> io::Result<Vec<String>> {
     let (segments, mut damage) = (segment::list(dir)?, Vec::new());
+    let mut next = None;
     for number in &segments {
-        let mut scan = match Scan::open(dir, *number, None)? {
-            Ok(scan) => scan,
-            Err(what) => {
-                damage.push(format!("segment {number}: {what}"));
-                continue;
-            }
-        };
-        while let Some(found) = scan.next()? {
-            match found {
-                Found::Record { .. } => {}
-                Found::Damage { at, what, .. } => {
-                    damage.push(format!("segment {number}, offset {}: {what}", at.offset));
+        let is_last = segments.last() == Some(number);
+        match Scan::open(dir, *number, None)? {
+            Ok(mut scan) => {
+                if let Some(stable) = stable.filter(|_| is_last) {
+                    scan.len = if stable.segment == *number { stable.offset.min(scan.len) } else { 0 };
                 }
-                Found::Tail { .. } if segments.last() == Some(number) => {}
-                Found::Tail { at, len } => {
-                    damage.push(format!(
-                        "segment {number}, offset {}: the last {len} bytes are no record",
-                        at.offset
-                    ));
+                next = next.max(Some(scan.segment.first));
+                let is_open = is_last && stable.is_none();
+                if read_through(scan, is_open, (&mut damage, &mut next), look)?.is_break() {
+                    return Ok(damage);
                 }
             }
+            // It may be made at this moment.
+            Err(_) if is_last => {}
+            Err(what) => damage.push(format!("segment {number}: {what}")),
         }
+        let following = segments.iter().find(|other| *other > number);
+        damage.extend(following.map(|other| missing(dir, *other, next)).transpose()?.flatten());
     }
     Ok(damage)
+}
+
+/// Whether a segment begins later than the one before it ends.
+fn missing(dir: &Path, number: u64, next: Option<u64>) -> io::Result<Option<String>> {
+    let Ok((segment, _)) = Segment::open(dir, number)? else { return Ok(None) };
+    Ok(next.filter(|next| segment.first > *next).map(|next| {
+        format!("segment {number}: records {next} to {} are missing before it", segment.first - 1)
+    }))
+}
+
+fn read_through(
+    mut scan: Scan,
+    is_open: bool,
+    (damage, next): (&mut Vec<String>, &mut Option<u64>),
+    look: Look<'_>,
+) -> io::Result<ControlFlow<()>> {
+    while let Some(found) = scan.next()? {
+        let told = match found {
+            Found::Record { at, event, seq, .. } => {
+                *next = Some(seq + 1);
+                look(Some((at, &event)))
+            }
+            Found::Damage { at, what, .. } => {
+                damage.push(format!("segment {}, offset {}: {what}", at.segment, at.offset));
+                look(None)
+            }
+            Found::Tail { .. } if is_open => look(None),
+            Found::Tail { at, len } => {
+                damage.push(format!(
+                    "segment {}, offset {}: the last {len} bytes are no record",
+                    at.segment, at.offset
+                ));
+                look(None)
+            }
+        };
+        match told {
+            ControlFlow::Continue(what) => damage.extend(what),
+            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+        }
+    }
+    Ok(ControlFlow::Continue(()))
 }
 
 fn batch(header: record::Header) -> u64 {

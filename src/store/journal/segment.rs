@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Disk;
+use super::{Append, Disk, record};
 
 const MAGIC: [u8; 8] = *b"VESTSEG\n";
 /// The version of segments that this program writes, and the newest that it reads.
@@ -47,24 +47,28 @@ pub(in crate::store) fn list(dir: &Path) -> io::Result<Vec<u64>> {
 
 impl Segment {
     /// Makes the file, header and directory entry on disk before it returns.
-    pub(super) fn create(self, dir: &Path, disk: &dyn Disk) -> io::Result<File> {
+    pub(super) fn create(self, dir: &Path, disk: &dyn Disk) -> Result<File, Append> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(path(dir, self.number))?;
-        disk.write_all_at(&file, &self.header(), 0)?;
-        file.sync_all()?;
-        File::open(dir)?.sync_all()?;
+        let file = options.open(path(dir, self.number)).map_err(Append::Unwritten)?;
+        disk.write_all_at(&file, &self.header(), 0).map_err(Append::Unwritten)?;
+        disk.sync_data(&file).and_then(|()| disk.sync_dir(dir)).map_err(Append::Unsynced)?;
         Ok(file)
     }
 
     /// Opens the file and reads its header. The inner error says what is wrong with the header.
-    pub(super) fn open(dir: &Path, number: u64) -> io::Result<Result<(Self, File), String>> {
+    pub(in crate::store) fn open(dir: &Path, number: u64) -> io::Result<Result<(Self, File), String>> {
         let file = OpenOptions::new().read(true).write(true).open(path(dir, number))?;
         let mut header = [0; HEADER_LEN];
         if file.metadata()?.len() < HEADER {
             return Ok(Err("its header is cut off".to_owned()));
         }
         file.read_exact_at(&mut header, 0)?;
+        if let Some(format) = Self::newer(&header) {
+            return Err(io::Error::other(format!(
+                "segment {number} has format {format}, and this program reads up to {FORMAT}: use the newer program"
+            )));
+        }
         Ok(Self::parse(&header, number).map(|segment| (segment, file)))
     }
 
@@ -80,13 +84,37 @@ impl Segment {
         header
     }
 
+    /// The format, when the header is whole and of a later program.
+    fn newer(header: &[u8; HEADER_LEN]) -> Option<u32> {
+        let format = header[8..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let crc = header[36..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        (header[..8] == MAGIC && format > FORMAT && crc == crc32fast::hash(&header[..36])).then_some(format)
+    }
+
+    /// What a damaged header said, as its records tell it; `None` when there is no record either.
+    pub(in crate::store) fn of_its_records(dir: &Path, number: u64) -> io::Result<Option<Self>> {
+        let bytes = fs::read(path(dir, number))?;
+        let mut at = HEADER_LEN;
+        while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memmem::find(rest, &record::MAGIC)) {
+            let rest = &bytes[at + found..];
+            if let Some(record) = record::Header::parse(rest).filter(|header| header.event_is_whole(rest)) {
+                return Ok(Some(Self { number, salt: record.salt, first: record.seq }));
+            }
+            at += found + 1;
+        }
+        Ok(None)
+    }
+
+    /// Writes the header over what is there.
+    pub(in crate::store) fn write_header(self, dir: &Path) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path(dir, self.number))?;
+        file.write_all_at(&self.header(), 0)?;
+        file.sync_all()
+    }
+
     fn parse(header: &[u8; HEADER_LEN], number: u64) -> Result<Self, String> {
         let u64_at = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let segment = Self { number, salt: u64_at(12), first: u64_at(20) };
-        let format = header[8..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        if header[..8] == MAGIC && format > FORMAT {
-            return Err(format!("it has format {format}, and this program reads up to {FORMAT}"));
-        }
         if segment.header() == *header { Ok(segment) } else { Err("its header is damaged".to_owned()) }
     }
 }
@@ -103,7 +131,10 @@ mod tests {
         assert!(Segment::parse(&header, 4).unwrap_err().contains("damaged"));
         let mut newer = header;
         newer[8] = 9;
-        assert!(Segment::parse(&newer, 3).unwrap_err().contains("format 9"));
+        assert_eq!(Segment::newer(&newer), None, "a flipped bit is no newer format");
+        let crc = crc32fast::hash(&newer[..36]);
+        newer[36..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(Segment::newer(&newer), Some(9));
     }
 
     #[test]

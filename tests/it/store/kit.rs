@@ -49,7 +49,7 @@ impl Home {
     }
 
     pub(super) fn options(&self) -> Options {
-        Options { segment_size: 64 << 10, ..Options::new(self.path()) }
+        Options { segment_size: 64 << 10, reserve: 256 << 10, ..Options::new(self.path()) }
     }
 
     pub(super) fn open(&self) -> (Engine, OpenReport) {

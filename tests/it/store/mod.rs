@@ -3,6 +3,7 @@
 mod embedded;
 mod kit;
 mod load;
+mod power;
 mod suite;
 
 /// Runs each test of the suite on both engines; at the end the books must balance.

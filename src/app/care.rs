@@ -1,0 +1,56 @@
+//! Looking after the store while the daemon runs.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use tokio::time;
+
+use crate::{
+    ops::{Event, Ops, Shutdown, StoreDamaged, StoreFailed},
+    store::Store,
+};
+
+/// Between two looks at the store's health.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// Between two readings of everything that the store keeps.
+const SCRUB_EVERY: Duration = Duration::from_hours(24);
+
+/// Reads all that the store keeps, after the start and once a day, and names what is damaged, once.
+pub(super) async fn scrub(store: Arc<dyn Store>, ops: Ops, shutdown: Shutdown) {
+    let mut told = HashSet::new();
+    loop {
+        // A store that can't be read now is told of by whoever needs it.
+        for damage in store.scrub().await.unwrap_or_default() {
+            if told.insert(damage.clone()) {
+                StoreDamaged { damage: &damage }.emit(&ops);
+            }
+        }
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = time::sleep(SCRUB_EVERY) => {}
+        }
+    }
+}
+
+/// Looks after the store: says when it stops and starts taking writes, and stops the daemon when it can't be trusted any
+/// more. Answers why.
+pub(super) async fn watch(store: Arc<dyn Store>, ops: Ops, shutdown: Shutdown) -> Option<String> {
+    let mut writable = true;
+    loop {
+        let health = store.health();
+        let problem = || health.problem.clone().unwrap_or_else(|| "the store takes no writes".to_owned());
+        if health.fatal {
+            let why = problem();
+            StoreFailed { error: &why, fatal: true }.emit(&ops);
+            shutdown.begin();
+            return Some(why);
+        }
+        if writable && !health.writable {
+            StoreFailed { error: &problem(), fatal: false }.emit(&ops);
+        }
+        writable = health.writable;
+        tokio::select! {
+            () = shutdown.begun() => return None,
+            () = time::sleep(WATCH_EVERY) => {}
+        }
+    }
+}
