@@ -418,13 +418,15 @@ proptest! {
     }
 }
 
+/// The fields of the header block, which an empty line ends whatever its line end.
 fn unfolded(text: &str) -> Vec<String> {
-    let head = text.split("\r\n\r\n").next().unwrap_or_default();
-    head.replace("\r\n ", " ")
-        .replace("\r\n\t", " ")
-        .replace("\n ", " ")
-        .replace("\n\t", " ")
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    let mut fields: Vec<String> = Vec::new();
+    for line in text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)) {
+        match fields.last_mut() {
+            _ if line.is_empty() => break,
+            Some(last) if line.starts_with([' ', '\t']) => last.push_str(line),
+            _ => fields.push(line.to_owned()),
+        }
+    }
+    fields
 }
