@@ -1,7 +1,5 @@
 //! Reading a mail once, for everything that the decision and the lists need of it.
 
-use sha2::{Digest, Sha256};
-
 use super::{
     Author, Nature, UnusableSender, clean,
     fields::{Field, HeaderBlock, message_ids},
@@ -39,7 +37,7 @@ pub struct Message {
     pub in_reply_to: Vec<String>,
     /// The ids of References, oldest first, as `message_id`, at most 50.
     pub references: Vec<String>,
-    /// SHA-256 over the bytes after the header block: what copies of a mail share even when their trace fields differ.
+    /// BLAKE3 over the bytes after the header block: what copies of a mail share even when their trace fields differ.
     pub body_digest: [u8; 32],
     /// Received and Authentication-Results fields, from the top.
     pub trace: Vec<TraceField>,
@@ -64,7 +62,7 @@ pub fn read(raw: &[u8]) -> Message {
         message_id: ids(&block, "message-id").into_iter().next(),
         in_reply_to: ids(&block, "in-reply-to"),
         references: ids(&block, "references"),
-        body_digest: Sha256::digest(block.body).into(),
+        body_digest: *blake3::hash(block.body).as_bytes(),
         trace: trace(&block),
         signs: Signs::of(&block, media_type),
         author,
