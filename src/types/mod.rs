@@ -3,6 +3,7 @@
 mod account;
 mod address;
 mod id;
+mod minted;
 mod standing;
 mod time;
 mod token;
@@ -10,6 +11,7 @@ mod token;
 pub use account::{Account, AccountKind, AccountStatus, Role};
 pub use address::{AddressError, Domain, DomainError, EmailAddress};
 pub use id::{DeliveryId, HeldId, IdError, MailId, ProjectKey, RequestId, SessionId, VerificationId};
+pub use minted::{MintKey, MintedId};
 pub use standing::Standing;
 pub use time::{Time, TimeError};
 pub use token::{TokenDigest, TokenError, TokenSeal, VerificationToken};

@@ -7,8 +7,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::MintKey;
+
 /// Begins the hashed text, so that a token of another kind can never be used as this one.
 const PURPOSE: &[u8] = b"vestibule verify v1\0";
+
+/// What the key of minted names is derived from; no digest of a token is so short.
+const MINTING: &[u8] = b"vestibule mint v1";
 
 /// 32 random bytes that prove that an address is read by whoever presents them. Neither `Debug` nor logs show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +79,13 @@ impl TokenSeal {
     /// With this key.
     pub const fn new(key: [u8; 32]) -> Self {
         Self(key)
+    }
+
+    /// The key of the names that only we can make, derived from this one.
+    pub fn mint_key(&self) -> MintKey {
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0)
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        MintKey::new(mac.chain_update(MINTING).finalize().into_bytes().into())
     }
 
     /// The token combined with a pad that only the key gives; each digest has a pad of its own.
