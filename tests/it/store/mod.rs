@@ -67,5 +67,6 @@ on_both_engines!(
     a_thread_is_found_by_its_mails_and_knows_who_is_in_it,
     a_thread_follows_its_mail_from_the_hold_to_the_request,
     a_message_id_that_many_mails_have_fills_one_small_row,
-    a_request_is_closed_and_a_comment_opens_it;
+    a_request_is_closed_and_a_comment_opens_it,
+    a_thread_is_never_seen_half_way;
 );

@@ -131,3 +131,30 @@ pub(super) async fn a_request_is_closed_and_a_comment_opens_it(store: &Engine) {
     let nothing = plan(vec![Effect::SetStatus("IT-9".parse().unwrap(), RequestStatus::Closed)]);
     assert!(matches!(store.commit(nothing).await, Err(CommitError::Gone)));
 }
+
+/// Whoever asks while a mail comes in, and while its hold ends, finds it as it was or as it is, and never in between.
+pub(super) async fn a_thread_is_never_seen_half_way(store: &Engine) {
+    let (sender, id) = ("ada@a.example", "race@ada@a.example");
+    let held = HeldId::new(fresh());
+    let waits = vec![Thread { kept: Kept::Held(held), closed: false, involved: false }];
+    let states = [vec![], waits, vec![thread(1, true)]];
+    let asker = {
+        let (store, states) = (store.clone(), states.clone());
+        tokio::spawn(async move {
+            let mut reached = 0;
+            while reached < 2 {
+                let found = threads(&store, sender, &[id], &[]).await;
+                let state = states.iter().position(|state| *state == found).unwrap();
+                assert!(state >= reached, "from {reached} back to {state}");
+                reached = state;
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    store.commit(mail_plan(mail(sender, "race", "x"), vec![remembering(1, hold("IT", held))])).await.unwrap();
+    assert_eq!(threads(store, sender, &[id], &[]).await, states[1]);
+    let end = resolve(held, Reason::KnownCustomer, Basis::Verified, Disposition::Open);
+    store.commit(fenced(store, sender, plan(vec![end])).await).await.unwrap();
+    assert_eq!(threads(store, sender, &[id], &[]).await, states[2]);
+    asker.await.unwrap();
+}
