@@ -115,7 +115,8 @@ impl Intake {
             let (plan, intentions) = self.plan(incoming).await?;
             // The release that is under way makes the request that this mail is a comment on.
             let waits = intentions.awaits_release && round + 1 < MOST_TRIES;
-            match if waits { Err(CommitError::Stale) } else { self.store.commit(plan).await } {
+            let outcome = if waits { Err(CommitError::Stale) } else { self.store.commit(plan).await };
+            match outcome {
                 Ok(committed) => return Ok((intentions, committed)),
                 Err(CommitError::Stale | CommitError::Duplicate(_)) => {}
                 Err(error) => return Err(error.into()),
