@@ -26,6 +26,7 @@ use crate::{
     ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
     smtp::RouteTable,
     store::*,
+    templates::Language,
     types::*,
     verify::Verify,
 };
@@ -74,6 +75,12 @@ impl Store for Accounts {
         Ok(SenderView { version: 7, account, ..SenderView::default() })
     }
     async fn token(&self, _: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
+        self.check().map(|()| None)
+    }
+    async fn confirmation(&self, _: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError> {
+        self.check().map(|()| None)
+    }
+    async fn sent(&self, _: DeliveryId) -> Result<Option<SentMail>, StoreError> {
         self.check().map(|()| None)
     }
     async fn verification(&self, _: VerificationId) -> Result<Option<VerificationView>, StoreError> {
@@ -223,6 +230,14 @@ fn config() -> Config {
                 name: Some("Example Help".into()),
                 address: "help@help.example.com".parse().unwrap(),
             },
+            acknowledge: false,
+            max_acknowledgements_per_address_per_day: 20.try_into().unwrap(),
+            max_acknowledgements_per_minute: 60.try_into().unwrap(),
+            confirm_address: false,
+            bounce_domain: None,
+            language: Language::english(),
+            templates_folder: None,
+            templates: Arc::default(),
         },
         verification: VerificationConfig {
             link_lifetime: 7 * day,
@@ -247,6 +262,7 @@ fn config() -> Config {
             addresses: vec!["it@help.example.com".into()],
             access: ProjectAccess::Anyone,
             via_lists: Vec::new(),
+            language: None,
         }],
         routes: Arc::new(routes),
         log: LogConfig { format: LogFormat::Json, level: "debug".into(), addresses: LogAddresses::Full },

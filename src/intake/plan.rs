@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::{answers, bounces};
 use crate::{
     access::{
         AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, SenderFacts, Stage, decide,
@@ -36,6 +37,8 @@ pub(super) struct Incoming<'a> {
     projects: Vec<&'a Project>,
     /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
     pub(super) misdirected: bool,
+    /// Whether it is a mail of ours, by a Message-ID that only we can make.
+    pub(super) ours: bool,
 }
 
 /// What is to become of a mail, for all its projects, once the plan is committed.
@@ -88,7 +91,7 @@ impl<'a> Incoming<'a> {
         let mut misdirected = false;
         for recipient in &envelope.recipients {
             let Route::Project(key) = &recipient.route else {
-                misdirected |= config.smtp.postmaster.is_none();
+                misdirected |= recipient.route == Route::Postmaster && config.smtp.postmaster.is_none();
                 continue;
             };
             let project = config.project(key);
@@ -98,7 +101,33 @@ impl<'a> Incoming<'a> {
         }
         let Evidence { standing, may_mail, findings } =
             evidence(envelope, message, config, sender.as_ref().ok());
-        Self { envelope, raw, message, config, sender, standing, may_mail, findings, projects, misdirected }
+        let ours = false;
+        Self {
+            envelope,
+            raw,
+            message,
+            config,
+            sender,
+            standing,
+            may_mail,
+            findings,
+            projects,
+            misdirected,
+            ours,
+        }
+    }
+
+    /// Whether a person wrote it, as the project sees it.
+    pub(super) fn nature(&self, via_lists: &[String]) -> Nature {
+        if self.ours {
+            return answers::own_mail(self.message);
+        }
+        self.message.nature(&self.envelope.reverse_path, via_lists)
+    }
+
+    /// Whether a mail of ours may answer it, whatever is decided about its sender.
+    pub(super) fn may_answer(&self) -> bool {
+        self.may_mail && self.projects.iter().all(|project| self.nature(&project.via_lists).may_be_answered())
     }
 
     /// The keys against copies, one for each project; none without a sender, and none where `store.duplicate_window` is off.
@@ -144,7 +173,7 @@ impl<'a> Incoming<'a> {
 
     /// A forward would keep a loop alive: nothing else ends it (RFC 5321 §6.3).
     fn goes_in_circles(&self) -> bool {
-        matches!(self.message.nature(&self.envelope.reverse_path, &[]), Nature::Loop(_))
+        matches!(self.nature(&[]), Nature::Loop(_))
     }
 
     fn facts(&self) -> MailFacts {
@@ -164,6 +193,7 @@ impl<'a> Incoming<'a> {
             message_id: message.message_id.clone(),
             size: self.raw.len() as u64,
             received_at: self.envelope.received_at,
+            may_answer: self.may_answer(),
         }
     }
 }
@@ -203,6 +233,7 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
         fold.decide(project, place);
     }
     fold.open_verification();
+    fold.effects.extend(bounces::effects(incoming));
     let looping = incoming.postmaster().is_some() && incoming.goes_in_circles();
     let forwarded = !looping && fold.forward();
     let keeps_raw = forwarded || fold.effects.iter().any(keeps_raw);
@@ -241,7 +272,7 @@ impl Fold<'_, '_> {
         let incoming = self.incoming;
         let once = incoming.once_key(&project.key);
         let duplicate = once.is_some_and(|key| self.view.duplicates.contains(&key));
-        let nature = incoming.message.nature(&incoming.envelope.reverse_path, &project.via_lists);
+        let nature = incoming.nature(&project.via_lists);
         let account = self.view.account.clone();
         let facts = SenderFacts {
             stage: Stage::Intake,
@@ -258,6 +289,8 @@ impl Fold<'_, '_> {
         verdict.trail.splice(0..0, notes(incoming, place));
         let disposition = self.carry_out(verdict.reason, &project.key);
         let drops = verdict.reason.outcome() == Outcome::Drop;
+        let mails =
+            answers::mails(incoming, self.planning, &self.view, (verdict.reason, &project.key, &disposition));
         self.effects.push(Effect::Record(Entry {
             project: project.key.clone(),
             reason: verdict.reason,
@@ -268,6 +301,8 @@ impl Fold<'_, '_> {
             standing: incoming.standing,
             settings_version: incoming.config.version.clone(),
         }));
+        // Behind its decision: the engine finds the request's number there.
+        self.effects.extend(mails);
         self.decisions.push(Intention { project: project.key.clone(), reason: verdict.reason, account });
     }
 

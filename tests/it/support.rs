@@ -10,6 +10,7 @@ use vestibule::{
         MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
     },
     smtp::RouteTable,
+    templates::Language,
     types::ProjectKey,
 };
 
@@ -43,6 +44,14 @@ pub(crate) fn config() -> Config {
                 name: Some("Example Help".to_owned()),
                 address: "desk@help.example".parse().unwrap(),
             },
+            acknowledge: false,
+            max_acknowledgements_per_address_per_day: NonZeroU32::MIN,
+            max_acknowledgements_per_minute: NonZeroU32::MIN,
+            confirm_address: false,
+            bounce_domain: None,
+            language: Language::english(),
+            templates_folder: None,
+            templates: Arc::default(),
         },
         verification: verification(),
         authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
@@ -107,5 +116,6 @@ fn project(key: &str, address: &str) -> Project {
         addresses: vec![address.to_owned()],
         access: ProjectAccess::Anyone,
         via_lists: Vec::new(),
+        language: None,
     }
 }

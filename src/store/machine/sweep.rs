@@ -1,4 +1,4 @@
-//! Rows past their time: keys against copies, tokens, ended verifications.
+//! Rows past their time: keys against copies, tokens, mails of ours, ended verifications.
 
 use std::ops::ControlFlow;
 
@@ -7,14 +7,14 @@ use serde_bytes::ByteBuf;
 use super::SweepEvent;
 use crate::{
     store::{
-        CommitError, Order, StoreError,
+        CommitError, ConfirmationView, Order, SentMail, StoreError,
         rows::{Key, KeyRange, Rows, SeenRow, TokenRow, Txn, VerificationRow, decode, key, read},
     },
     types::{Time, VerificationId},
 };
 
 /// The letters that are swept, in the order of their keys.
-const SWEPT: [u8; 3] = [b'd', b't', b'v'];
+const SWEPT: [u8; 5] = [b'd', b'e', b'o', b't', b'v'];
 /// Most rows looked at in one sweep for each that may be removed.
 const LOOKS: usize = 16;
 
@@ -73,6 +73,8 @@ fn has_ended(
 ) -> Result<bool, StoreError> {
     Ok(match key.first() {
         Some(b'd') => decode::<SeenRow>(key, value)?.at < duplicates_before,
+        Some(b'e') => decode::<ConfirmationView>(key, value)?.expires_at < tokens_before,
+        Some(b'o') => decode::<SentMail>(key, value)?.at < tokens_before,
         Some(b't') => decode::<TokenRow>(key, value)?.expires_at < tokens_before,
         Some(b'v') => decode::<VerificationRow>(key, value)?.end.is_some_and(|end| end.at() < tokens_before),
         _ => false,

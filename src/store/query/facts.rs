@@ -16,6 +16,7 @@ pub(super) struct Texts {
     pub(super) sent_by: Option<String>,
     pub(super) message_id: Option<String>,
     pub(super) size: u64,
+    pub(super) may_answer: bool,
 }
 
 impl From<MailFacts> for Texts {
@@ -26,6 +27,7 @@ impl From<MailFacts> for Texts {
             sent_by: facts.sent_by,
             message_id: facts.message_id,
             size: facts.size,
+            may_answer: facts.may_answer,
         }
     }
 }

@@ -144,6 +144,7 @@ pub(super) fn account(text: &str, kind: AccountKind) -> Account {
         role: Role::Customer,
         projects: vec![],
         created_at: T0,
+        confirmed_at: None,
     }
 }
 
@@ -165,6 +166,7 @@ pub(super) fn mail(sender: &str, subject: &str, raw: impl Into<Bytes>) -> NewMai
             message_id: Some(format!("{subject}@{sender}")),
             size: raw.len() as u64,
             received_at: T0,
+            may_answer: true,
         },
         raw,
     }
