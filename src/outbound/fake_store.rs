@@ -15,9 +15,9 @@ use super::samples;
 use crate::{
     store::{
         AccountFilter, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
-        DecisionRow, DedupKey, Delivery, DeliveryKind, DeliveryRow, Health, HeldFilter, HeldRow, Job, Lease,
-        Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement,
-        Store, StoreError, TokenView, VerificationState, VerificationView,
+        DecisionRow, Delivery, DeliveryKind, DeliveryRow, Health, HeldFilter, HeldRow, Job, Lease, Named,
+        Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
+        Settlement, Store, StoreError, Thread, TokenView, VerificationState, VerificationView,
     },
     types::{
         Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
@@ -243,7 +243,10 @@ impl Store for FakeOutbox {
         raw.ok_or_else(|| StoreError::Damaged("no such mail".to_owned()))
     }
 
-    async fn sender(&self, _: &EmailAddress, _: &[DedupKey], _: Time) -> Result<SenderView, StoreError> {
+    async fn sender(&self, _: &EmailAddress, _: &[Once], _: Time) -> Result<SenderView, StoreError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn threads(&self, _: &EmailAddress, _: &Named) -> Result<Vec<Thread>, StoreError> {
         unreachable!("the worker does not ask this")
     }
     async fn token(&self, _: &TokenDigest) -> Result<Option<TokenView>, StoreError> {

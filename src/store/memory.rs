@@ -16,9 +16,9 @@ use tokio::sync::Notify;
 
 use super::{
     AccountFilter, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter, DecisionRow,
-    DedupKey, DeliveryRow, Health, HeldFilter, HeldRow, Lease, Order, Page, PageRequest, Plan, Queue,
-    RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Store, StoreError, TokenView,
-    VerificationView, audit,
+    DeliveryRow, Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page, PageRequest, Plan, Queue,
+    RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Store, StoreError, Thread,
+    TokenView, VerificationView, audit,
     leases::Leases,
     machine::{self, Counters, Event, PlanEvent, SettleEvent},
     query::{self, Records, View},
@@ -206,10 +206,14 @@ impl Store for Memory {
     async fn sender(
         &self,
         address: &EmailAddress,
-        once: &[DedupKey],
+        once: &[Once],
         since: Time,
     ) -> Result<SenderView, StoreError> {
         query::sender(&self.state()?.rows, address, once, since)
+    }
+
+    async fn threads(&self, sender: &EmailAddress, named: &Named) -> Result<Vec<Thread>, StoreError> {
+        query::threads(&self.state()?.rows, sender, named)
     }
 
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {

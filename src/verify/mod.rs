@@ -5,6 +5,7 @@ mod confirm;
 mod letters;
 mod links;
 mod plan;
+pub mod reply;
 mod report;
 mod schedule;
 mod service;
