@@ -13,6 +13,7 @@ use super::model::{
 use crate::{
     access::DomainList,
     authn::{AuthenticationMode, ResultsFormat},
+    templates::Language,
 };
 
 /// Stands for a secret.
@@ -28,7 +29,7 @@ impl Config {
             "smtp": smtp(self),
             "http": http(self),
             "store": store(self),
-            "mail": {"relay": relay(&self.mail.relay), "from": from(self)},
+            "mail": mail(self),
             "verification": verification(self),
             "authentication": authentication(self),
             "access": access(self),
@@ -139,6 +140,25 @@ fn store(config: &Config) -> Value {
     })
 }
 
+/// The operator's templates are settings too: they are shown by the digest of all texts in force.
+fn mail(config: &Config) -> Value {
+    let mail = &config.mail;
+    let texts: Vec<String> = mail.templates.files().map(|(name, text)| format!("{name}\0{text}")).collect();
+    json!({
+        "relay": relay(&mail.relay),
+        "from": from(config),
+        "acknowledge": mail.acknowledge,
+        "max_acknowledgements_per_address_per_day": mail.max_acknowledgements_per_address_per_day,
+        "max_acknowledgements_per_minute": mail.max_acknowledgements_per_minute,
+        "bounce_domain": mail.bounce_domain,
+        "language": mail.language.as_str(),
+        "templates": mail.templates_folder.as_ref().map(|folder| json!({
+            "path": folder.display().to_string(),
+            "digest": version(&texts.join("\0")),
+        })),
+    })
+}
+
 fn relay(relay: &Relay) -> String {
     match relay {
         Relay::Directory(path) => format!("file:{}", path.display()),
@@ -193,6 +213,7 @@ fn access(config: &Config) -> Value {
             "allow_portal_only_accounts": access.external.allow_portal_only_accounts,
             "only_allowed_domains": access.external.only_allowed_domains,
             "allowed_domains": domains(&access.external.allowed_domains),
+            "confirm_address": config.mail.confirm_address,
         },
         "portal": {
             "account_creation": access.portal.account_creation.as_str(),
@@ -222,6 +243,7 @@ fn project(project: &Project) -> Value {
         "access": project.access.as_str(),
         "on_closed": project.on_closed.as_str(),
         "via_lists": project.via_lists,
+        "language": project.language.as_ref().map(Language::as_str),
     })
 }
 

@@ -10,6 +10,7 @@ use crate::{
     authn::{AuthenticationMode, RelayTrust},
     mail::MAX_PARTICIPANTS,
     smtp::RouteTable,
+    templates::{Language, Templates},
     types::{Domain, EmailAddress, ProjectKey},
 };
 
@@ -52,10 +53,18 @@ impl Config {
         self.projects.iter().find(|project| project.key == *key)
     }
 
-    /// Whether the address is one of our inboxes or the sender of our mail; such a From is no usable sender
-    /// (access-rules, check 3).
+    /// Whether the address is one of our inboxes, the sender of our mail or where its bounces go; such a From is no usable
+    /// sender (access-rules, check 3).
     pub fn is_own_address(&self, address: &EmailAddress) -> bool {
-        self.mail.from.address == *address || self.routes.route(address).is_some()
+        self.mail.from.address == *address
+            || self.mail.bounce_domain.as_ref() == Some(address.domain())
+            || self.routes.route(address).is_some()
+    }
+
+    /// The language of our mails about a project; the site's for one that is configured no more.
+    pub fn language(&self, project: &ProjectKey) -> &Language {
+        let own = self.project(project).and_then(|project| project.language.as_ref());
+        own.unwrap_or(&self.mail.language)
     }
 
     /// Of the addresses in To and Cc of a mail those that become participants: all but ours and the sender's, at most
@@ -187,6 +196,22 @@ pub struct MailConfig {
     pub relay: Relay,
     /// The From of it.
     pub from: Mailbox,
+    /// Whether new requests are acknowledged.
+    pub acknowledge: bool,
+    /// Most acknowledgements to one address in 24 hours.
+    pub max_acknowledgements_per_address_per_day: NonZeroU32,
+    /// Most acknowledgements a minute.
+    pub max_acknowledgements_per_minute: NonZeroU32,
+    /// `[access.external] confirm_address`: whether a new portal-only customer is asked to confirm the address.
+    pub confirm_address: bool,
+    /// Where bounces of our mail go; `None`: our mail has the null reverse-path.
+    pub bounce_domain: Option<Domain>,
+    /// The language of mails about projects that have none of their own.
+    pub language: Language,
+    /// The operator's templates. A relative path is relative to the configuration file.
+    pub templates_folder: Option<PathBuf>,
+    /// All templates in force.
+    pub templates: Arc<Templates>,
 }
 
 /// A display name and an address.
@@ -319,6 +344,8 @@ pub struct Project {
     pub on_closed: OnClosed,
     /// List-Ids of groups that forward to its addresses, lower case, without angle brackets.
     pub via_lists: Vec<String>,
+    /// The language of our mails about it; `None` = the site's.
+    pub language: Option<Language>,
 }
 
 /// `[log]`.

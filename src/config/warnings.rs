@@ -182,6 +182,11 @@ fn mail(config: &Config, out: &mut Vec<String>) {
             ));
         }
     }
+    if let Some(domain) = &config.mail.bounce_domain {
+        out.push(format!(
+            "mail.bounce_domain: bounces are seen only when mail for {domain} comes to vestibule: its MX record, and the relay's transport for it"
+        ));
+    }
     let verification = &config.verification;
     if verification.link_lifetime > verification.hold_for {
         out.push(

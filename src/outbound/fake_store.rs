@@ -14,12 +14,14 @@ use uuid::Uuid;
 use super::samples;
 use crate::{
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, Delivery,
-        DeliveryKind, DeliveryRow, Health, HeldFilter, HeldRow, Job, Lease, Named, Once, Page, PageRequest,
-        Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, Thread,
-        TokenView, VerificationState, VerificationView,
+        AccountFilter, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
+        DecisionRow, Delivery, DeliveryKind, DeliveryRow, Health, HeldFilter, HeldRow, Job, Lease, Named,
+        Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
+        Settlement, Store, StoreError, Thread, TokenView, VerificationState, VerificationView,
     },
-    types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
+    types::{
+        Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
+    },
 };
 
 #[derive(Default)]
@@ -152,6 +154,14 @@ fn countdown(count: &mut usize) -> bool {
 
 #[async_trait]
 impl Store for FakeOutbox {
+    async fn confirmation(&self, _: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError> {
+        unreachable!("the outbox does not ask for it")
+    }
+
+    async fn sent(&self, _: DeliveryId) -> Result<Option<SentMail>, StoreError> {
+        unreachable!("the outbox does not ask for it")
+    }
+
     async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError> {
         let gate = self.gate.lock().unwrap().clone();
         if let Some(gate) = gate {

@@ -18,6 +18,6 @@ pub use envelope::{Delivery, Envelope, Protocol, Recipient};
 pub use line::MAX_LINE;
 pub use policy::Policy;
 pub use reply::{Permanence, Reply};
-pub use route::{Route, RouteTable};
+pub use route::{BounceRoutes, Route, RouteTable};
 pub use session::Session;
 pub use step::{Action, Ended, Input, MailAnswer, MailRequest, ReceivedMail, Refusal, Step, Waiting};

@@ -59,6 +59,7 @@ impl Dialogue {
                 starttls: false,
                 require_tls: false,
                 routes: Arc::new(support::routes()),
+                bounces: None,
             },
             memory: usize::MAX,
             certificate: true,

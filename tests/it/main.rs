@@ -18,6 +18,7 @@ mod dialogues; // fixtures/dialogues: SMTP sessions as data
 mod dns; // not a test: a name server on loopback, for the others
 mod documents; // README.md and docs/ list what there is
 mod faults; // disks that fail, by the seam under the store; tests/faults has the built binary's
+mod letters; // acknowledgements, bounces, confirmations, templates and languages, on a whole daemon
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod outage; // the relay for outbound mail is away

@@ -18,6 +18,8 @@ use super::kit::{
     once, open, plan, project, remembered, request, resolve, spend, try_hold, verification_mail,
 };
 
+pub(super) use super::letters::*;
+
 const LEASE: Duration = Duration::from_mins(5);
 
 fn page(limit: usize, order: Order) -> PageRequest {
