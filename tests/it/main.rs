@@ -17,11 +17,13 @@ mod decisions; // fixtures/access: the golden table
 mod dialogues; // fixtures/dialogues: SMTP sessions as data
 mod documents; // README.md and docs/ list what there is
 mod faults; // disks that fail, by the seam under the store; tests/faults has the built binary's
+mod fuzz_corpus; // fuzz/: what the fuzz targets have found worth keeping
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod replay; // all fixtures through async-smtp into the built binary
 mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod senders; // whom the relay vouches for, on a whole daemon
+mod session; // not a test: the driver's part of a session without sockets, for dialogues and fuzzing
 mod store; // conformance of the store's engines
 mod support; // what several of them need
 mod threats; // tests/THREATS.md: attacks on the whole daemon
