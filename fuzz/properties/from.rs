@@ -34,11 +34,7 @@ fn of_mail_parser(raw: &[u8]) -> Vec<String> {
 
 fn only(theirs: &[String], ours: &EmailAddress, reader: &str) {
     let same = |text: &String| text.parse::<EmailAddress>().is_ok_and(|read| read == *ours);
-    assert!(
-        theirs.iter().all(same),
-        "read as {}, by {reader} as {theirs:?}",
-        ours.key()
-    );
+    assert!(theirs.iter().all(same), "read as {}, by {reader} as {theirs:?}", ours.key());
 }
 
 fn stands_in(raw: &[u8], address: &EmailAddress) {

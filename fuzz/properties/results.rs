@@ -31,7 +31,9 @@ fn length(entry: &Entry) -> usize {
 
 /// Names can't be quoted, and a result that is not clean can't be written as it was.
 fn can_be_written(entry: &Entry) -> bool {
-    let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let token = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
     let name = |text: &str| text.split('.').all(token);
     let shown = |text: &str| !text.chars().any(char::is_control);
     entry.clean
@@ -41,7 +43,8 @@ fn can_be_written(entry: &Entry) -> bool {
 }
 
 fn written(id: &str, version: Option<&str>, entries: &[&Entry], between: &str) -> String {
-    let mut out = [between, &quoted(id), between, version.map(quoted).as_deref().unwrap_or_default(), between].concat();
+    let mut out =
+        [between, &quoted(id), between, version.map(quoted).as_deref().unwrap_or_default(), between].concat();
     for entry in entries {
         out.extend([";", between, &entry.method, between, "=", between, &quoted(&entry.result)]);
         for (name, value) in &entry.properties {

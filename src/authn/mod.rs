@@ -1,12 +1,14 @@
 //! Who vouches for the sender. Pure. `off` believes everybody, `relay` the Authentication-Results of the relays that the
 //! site names; the mode `verify` is not built yet and is refused by the configuration.
 
+mod alignment;
 mod judge;
 mod relay;
 mod results;
 #[cfg(test)]
 mod tests;
 
+pub use alignment::is_public_suffix;
 pub use judge::judge;
 pub use relay::{RelayTrust, ResultsFormat};
 pub use results::{Entry, Results};

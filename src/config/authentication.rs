@@ -5,7 +5,7 @@ use super::{
     model::{AuthenticationConfig, Config},
     names,
     reader::Reader,
-    sections::{not_yet, plain, scope},
+    sections::{plain, scope},
     values::{self, Wrong},
     words,
 };
@@ -22,21 +22,20 @@ pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig>
     let below_received = r.value(&at, "results_below_received", values::truth);
     let internal_relays = r.list(&at, "internal_relays", names::network);
     let sealers = r.list(&at, "trusted_arc_sealers", names::domain);
+    let strict = r.list(&at, "strict_alignment", names::domain);
     let resolver = r.optional(&at, "resolver", names::socket(53)).is_some();
-    let sealed = sealers.is_some_and(|list| !list.is_empty());
-    if sealed && mode != Some(AuthenticationMode::Off) {
-        not_yet(r, &at, "trusted_arc_sealers");
-    }
     let relay = RelayTrust {
         results_from: plain(results_from?),
         authserv_ids: plain(authserv_ids?),
         format: format?,
         below_received: below_received?,
         internal_relays: plain(internal_relays?),
+        arc_sealers: plain(sealers?),
+        strict_alignment: plain(strict?),
     };
     let mode = mode?;
     let idle = match mode {
-        AuthenticationMode::Off => [set_keys(&relay), vec![("trusted_arc_sealers", sealed)]].concat(),
+        AuthenticationMode::Off => set_keys(&relay),
         AuthenticationMode::Relay => {
             needed(r, &relay);
             Vec::new()
@@ -67,6 +66,8 @@ fn set_keys(relay: &RelayTrust) -> Vec<(&'static str, bool)> {
         ("results_format", relay.format != ResultsFormat::Rfc8601),
         ("results_below_received", relay.below_received),
         ("internal_relays", !relay.internal_relays.is_empty()),
+        ("trusted_arc_sealers", !relay.arc_sealers.is_empty()),
+        ("strict_alignment", !relay.strict_alignment.is_empty()),
     ]
 }
 
@@ -97,6 +98,13 @@ fn needed(r: &mut Reader<'_>, relay: &RelayTrust) {
             "results_below_received",
             "with results_format = \"exchange-online\" the topmost field counts, wherever the Received fields stand",
             "remove the key `results_below_received`",
+        );
+    }
+    if relay.format == ResultsFormat::ExchangeOnline && !relay.arc_sealers.is_empty() {
+        miss(
+            "trusted_arc_sealers",
+            "Exchange Online seals each mail itself, so no forwarder's seal is the newest here",
+            "remove the key `trusted_arc_sealers`, and name the sealers to Exchange Online (Set-ArcConfig)",
         );
     }
 }
@@ -140,6 +148,20 @@ fn relay(config: &Config, out: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    if !trust.arc_sealers.is_empty() {
+        out.push(
+            "authentication.trusted_arc_sealers: where a relay of yours says arc=pass, these forwarders may say that DMARC or \
+             DKIM passed for any From; a relay that seals mail itself is the newest sealer, and then none of these counts"
+                .to_owned(),
+        );
+    }
+    for domain in &trust.strict_alignment {
+        if !config.access.internal.approved_domains.contains(domain) {
+            out.push(format!(
+                "authentication.strict_alignment names {domain}, which is not in access.internal.approved_domains"
+            ));
+        }
+    }
     let internal = &config.access.internal;
     let own_people = internal.use_approved_domains && !internal.approved_domains.is_empty();
     if own_people && trust.internal_relays.is_empty() {
@@ -154,11 +176,9 @@ fn relay(config: &Config, out: &mut Vec<String>) {
 }
 
 fn believed(trust: &RelayTrust) -> String {
-    let networks =
-        |networks: &[ipnet::IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut parts = Vec::new();
     if !trust.results_from.is_empty() {
-        let peers = networks(&trust.results_from);
+        let peers = texts(&trust.results_from);
         parts.push(match trust.format {
             ResultsFormat::Rfc8601 => {
                 let ids = trust.authserv_ids.join(", ");
@@ -170,9 +190,16 @@ fn believed(trust: &RelayTrust) -> String {
             }
         });
     }
+    if !trust.arc_sealers.is_empty() {
+        parts.push(format!("what {} sealed where those say arc=pass", texts(&trust.arc_sealers)));
+    }
     if !trust.internal_relays.is_empty() {
-        let peers = networks(&trust.internal_relays);
+        let peers = texts(&trust.internal_relays);
         parts.push(format!("every From of an approved domain from peers in {peers}"));
     }
     format!("believed is {}; all other senders are unproven", parts.join(", and "))
+}
+
+fn texts(values: &[impl ToString]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -103,6 +103,8 @@ fn authentication(config: &Config) -> Value {
         },
         "results_below_received": relay.below_received,
         "internal_relays": texts(&relay.internal_relays),
+        "trusted_arc_sealers": texts(&relay.arc_sealers),
+        "strict_alignment": texts(&relay.strict_alignment),
     })
 }
 

@@ -367,7 +367,18 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "trusted_arc_sealers",
                 Default("[]"),
-                &["Domains of forwarders: an ARC pass that they sealed counts (not yet built)."],
+                &[
+                    "Domains of forwarders: where the relay says arc=pass and one of these sealed last, the dmarc and dkim",
+                    "results that it sealed count as the relay's own.",
+                ],
+            ),
+            key(
+                "strict_alignment",
+                Default("[]"),
+                &[
+                    "Approved domains for which a signature or an envelope sender of a subdomain, or of a domain beside it, is",
+                    "no proof: only one of exactly this domain.",
+                ],
             ),
             key(
                 "resolver",

@@ -181,7 +181,7 @@ fn evidence(
         AuthenticationMode::Relay => {
             let approved = &config.access.internal.approved_domains;
             let from = sender.map(|address| (address, approved.contains(address.domain())));
-            authn::judge(&settings.relay, envelope.relay, &message.trace, from)
+            authn::judge(&settings.relay, envelope.relay, message, from)
         }
     }
 }

@@ -38,6 +38,9 @@ pub(super) struct HeaderBlock<'a> {
     pub fields: Vec<Field<'a>>,
     /// A name such as `From `, `Fr om` or `:From`, or a From hidden behind a bare CR: some reader takes it for From.
     pub resembles_from: bool,
+    /// A line that is neither a field nor part of one, or a name with other than printable ASCII (RFC 5322 §2.2): readers
+    /// differ about where the header block ends or what the field is.
+    pub irregular: bool,
     /// The bytes after the first empty line.
     pub body: &'a [u8],
 }
@@ -46,7 +49,8 @@ impl<'a> HeaderBlock<'a> {
     /// Reads up to the first empty line. Lines end in LF, with or without CR before it: mail that came over SMTP has
     /// CRLF throughout, files that `explain` is given often have not.
     pub(super) fn of(raw: &'a [u8]) -> Self {
-        let mut block = Self { fields: Vec::with_capacity(32), resembles_from: false, body: &[] };
+        let mut block =
+            Self { fields: Vec::with_capacity(32), resembles_from: false, irregular: false, body: &[] };
         let (mut at, mut open) = (0, None);
         while at < raw.len() {
             let end = memchr(b'\n', &raw[at..]).map_or(raw.len(), |lf| at + lf + 1);
@@ -61,6 +65,8 @@ impl<'a> HeaderBlock<'a> {
                 block.close(raw, open.take(), at);
                 // A line without a colon is no field, and what follows does not continue it.
                 open = memchr(b':', line).map(|colon| (at, at + colon));
+                let name = open.map_or(&line[..0], |(start, colon)| &raw[start..colon]);
+                block.irregular |= name.is_empty() || !name.iter().all(u8::is_ascii_graphic);
             }
             block.resembles_from |= hides_from(line, continues);
             at = end;

@@ -1,7 +1,7 @@
 //! Reading a mail once, for everything that the decision and the lists need of it.
 
 use super::{
-    Author, Nature, UnusableSender, clean,
+    ArcChain, Author, Nature, UnusableSender, arc, clean,
     fields::{Field, HeaderBlock, message_ids},
     nature::Signs,
     parse::{self, Parsed},
@@ -41,6 +41,8 @@ pub struct Message {
     pub body_digest: [u8; 32],
     /// Received and Authentication-Results fields, from the top.
     pub trace: Vec<TraceField>,
+    /// Its ARC sets.
+    pub arc: ArcChain,
     signs: Signs,
 }
 
@@ -64,6 +66,7 @@ pub fn read(raw: &[u8]) -> Message {
         references: ids(&block, "references"),
         body_digest: *blake3::hash(block.body).as_bytes(),
         trace: trace(&block),
+        arc: arc::chain(&block),
         signs: Signs::of(&block, media_type),
         author,
     }

@@ -3,6 +3,7 @@
 //! The way of a mail: [`prescan`] refuses what could hurt a parser, [`read`] says who wrote it and what it is, and
 //! [`content`] and [`attachment`] show it to people. Nothing here decides; `access` does.
 
+mod arc;
 mod clean;
 mod content;
 mod facts;
@@ -16,6 +17,7 @@ mod structure;
 mod text;
 mod trace;
 
+pub use arc::{ArcChain, ArcSet};
 pub use content::{AttachmentInfo, Content, attachment, content};
 pub use facts::{AutomaticSign, Nature, UnusableSender};
 pub use message::{Message, read};

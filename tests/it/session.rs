@@ -4,9 +4,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use vestibule::{
-    smtp::{
-        Action, Delivery, Ended, Input, MAX_LINE, MailAnswer, Policy, ReceivedMail, RouteTable, Session,
-    },
+    smtp::{Action, Delivery, Ended, Input, MAX_LINE, MailAnswer, Policy, ReceivedMail, RouteTable, Session},
     types::MailId,
 };
 
