@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Entry, Evidence, RelayTrust, alignment::aligned, relay::Believed};
+use super::{Entry, Evidence, RelayTrust, alignment::aligned, field, relay::Believed};
 use crate::{
     mail::{ArcChain, Message},
     types::{Domain, EmailAddress, Standing},
@@ -48,12 +48,13 @@ pub fn judge(
     if internal {
         findings.push("the peer is in authentication.internal_relays".to_owned());
     }
+    let results: Vec<String> = believed.entries("").take(field::MAX_RESULTS).map(field::resinfo).collect();
     let Some((from, approved)) = from else {
-        return Evidence { standing: Standing::Unproven, may_mail: true, findings };
+        return Evidence { standing: Standing::Unproven, may_mail: true, findings, results };
     };
     let strict = trust.is_strict(from.domain());
     if internal || sealed.is_some_and(|sealed| vouches(&sealed, from.domain(), strict)) {
-        return Evidence { standing: Standing::Proven, may_mail: true, findings };
+        return Evidence { standing: Standing::Proven, may_mail: true, findings, results };
     }
     let dmarc = dmarc(&believed, from.domain(), strict);
     let standing = match dmarc {
@@ -65,7 +66,7 @@ pub fn judge(
         Dmarc::Absent if !approved && sent_from(&believed, from.domain(), strict) => Standing::Proven,
         Dmarc::Absent | Dmarc::Undecided => Standing::Unproven,
     };
-    Evidence { standing, may_mail: dmarc < Dmarc::Quarantine, findings }
+    Evidence { standing, may_mail: dmarc < Dmarc::Quarantine, findings, results }
 }
 
 /// The results that a trusted sealer wrote, where the relay says that the chain holds (RFC 8617 §5.2). The relay's word is

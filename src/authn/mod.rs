@@ -2,6 +2,7 @@
 //! site names; the mode `verify` is not built yet and is refused by the configuration.
 
 mod alignment;
+mod field;
 mod judge;
 mod relay;
 mod results;
@@ -9,6 +10,7 @@ mod results;
 mod tests;
 
 pub use alignment::is_public_suffix;
+pub use field::results_field;
 pub use judge::judge;
 pub use relay::{RelayTrust, ResultsFormat};
 pub use results::{Entry, Results};
@@ -43,11 +45,13 @@ pub struct Evidence {
     pub may_mail: bool,
     /// Each result that counted, and what did not, in lines for the trail; printable ASCII.
     pub findings: Vec<String>,
+    /// Each result that counted as RFC 8601 §2.2 writes it (`resinfo`), for our own Authentication-Results field.
+    pub results: Vec<String>,
 }
 
 impl Evidence {
     /// access-rules, *Sender standing*: with mode = "off" every sender counts as proven.
     pub fn believed() -> Self {
-        Self { standing: Standing::Proven, may_mail: true, findings: Vec::new() }
+        Self { standing: Standing::Proven, may_mail: true, findings: Vec::new(), results: Vec::new() }
     }
 }

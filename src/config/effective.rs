@@ -27,7 +27,7 @@ impl Config {
             "smtp": smtp(self),
             "http": http(self),
             "store": store(self),
-            "mail": {"relay": relay(&self.mail.relay), "from": from(self)},
+            "mail": mail(self),
             "verification": verification(self),
             "authentication": authentication(self),
             "access": access(self),
@@ -123,6 +123,14 @@ fn store(config: &Config) -> Value {
         "min_free": config.store.min_free,
         "duplicate_window": duration(config.store.duplicate_window),
     })
+}
+
+fn mail(config: &Config) -> Value {
+    let relay_ca = match &config.mail.relay {
+        Relay::Smtp(relay) => relay.authorities.as_ref().map(|all| format!("certificates: {}", all.len())),
+        Relay::Directory(_) => None,
+    };
+    json!({"relay": relay(&config.mail.relay), "relay_ca": relay_ca, "from": from(config)})
 }
 
 fn relay(relay: &Relay) -> String {

@@ -252,6 +252,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 ],
             ),
             key(
+                "relay_ca",
+                Unset("\"/etc/vestibule/relay-ca.pem\""),
+                &[
+                    "Certificates, PEM, of the authorities that the relay's certificate must come from (relative: to this",
+                    "file's folder). Unset: those that the system trusts. SIGHUP reads it again.",
+                ],
+            ),
+            key(
                 "from",
                 Required("\"Example Help <help@example.com>\""),
                 &[

@@ -37,7 +37,7 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
 }
 
 /// Reads a configuration from its text. `path` names it in messages; its folder is what relative paths are relative to.
-/// `read_file` reads the files of `http.admin_token_file` and `smtp.tls`.
+/// `read_file` reads the files of `http.admin_token_file`, `smtp.tls` and `mail.relay_ca`.
 pub fn parse(
     text: &str,
     path: &Path,
@@ -79,7 +79,7 @@ fn read<'d>(
     let smtp = sections::smtp(r, folder, read_file);
     let http = sections::http(r, folder, read_file);
     let store = sections::store(r, folder);
-    let mail = sections::mail(r, folder);
+    let mail = sections::mail(r, folder, read_file);
     let verification = sections::verification(r);
     let authentication = authentication::authentication(r);
     let access = sections::access(r, verification.as_ref().map(|(_, max_held)| *max_held));

@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
 
 use crate::{
     access::{ProjectAccess, SiteAccess},
@@ -207,6 +208,8 @@ pub struct SmtpRelay {
     pub security: RelaySecurity,
     /// User name and password.
     pub credentials: Option<(String, String)>,
+    /// Who may have issued its certificate, instead of the authorities that the system trusts; never empty.
+    pub authorities: Option<Vec<CertificateDer<'static>>>,
 }
 
 impl std::fmt::Debug for SmtpRelay {

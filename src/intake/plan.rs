@@ -32,6 +32,8 @@ pub(super) struct Incoming<'a> {
     may_mail: bool,
     /// What the standing rests on, for the trail.
     findings: Vec<String>,
+    /// What the standing rests on, as results for an Authentication-Results field.
+    results: Vec<String>,
     /// The projects that it is addressed to, each once, in the order of RCPT.
     projects: Vec<&'a Project>,
     /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
@@ -96,9 +98,21 @@ impl<'a> Incoming<'a> {
             let known = projects.iter().any(|project| project.key == *key);
             projects.extend(project.filter(|_| !known));
         }
-        let Evidence { standing, may_mail, findings } =
+        let Evidence { standing, may_mail, findings, results } =
             evidence(envelope, message, config, sender.as_ref().ok());
-        Self { envelope, raw, message, config, sender, standing, may_mail, findings, projects, misdirected }
+        Self {
+            envelope,
+            raw,
+            message,
+            config,
+            sender,
+            standing,
+            may_mail,
+            findings,
+            results,
+            projects,
+            misdirected,
+        }
     }
 
     /// The keys against copies, one for each project; none without a sender, and none where `store.duplicate_window` is off.
@@ -140,6 +154,12 @@ impl<'a> Incoming<'a> {
     pub(super) fn postmaster(&self) -> Option<&EmailAddress> {
         let asked = self.envelope.recipients.iter().any(|recipient| recipient.route == Route::Postmaster);
         self.config.smtp.postmaster.as_ref().filter(|_| asked)
+    }
+
+    /// Our own fields on top of what is handed on (RFC 5321 §4.4, RFC 8601 §4).
+    fn trace(&self) -> String {
+        let hostname = self.config.hostname.as_str();
+        self.envelope.received(hostname) + &authn::results_field(hostname, &self.results)
     }
 
     /// A forward would keep a loop alive: nothing else ends it (RFC 5321 §6.3).
@@ -325,6 +345,7 @@ impl Fold<'_, '_> {
             kind: DeliveryKind::Forward {
                 reverse_path: self.incoming.envelope.reverse_path.clone(),
                 body: None,
+                trace: self.incoming.trace(),
             },
         }));
         true

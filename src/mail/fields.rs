@@ -8,6 +8,8 @@ use memchr::{memchr, memrchr};
 /// One field, nothing decoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field<'a> {
+    /// Where it begins in the mail.
+    pub at: usize,
     /// All before the first colon.
     pub name: &'a [u8],
     /// All after the colon up to and with the end of its last line; still folded.
@@ -77,7 +79,7 @@ impl<'a> HeaderBlock<'a> {
 
     fn close(&mut self, raw: &'a [u8], open: Option<(usize, usize)>, end: usize) {
         if let Some((start, colon)) = open {
-            self.fields.push(Field { name: &raw[start..colon], value: &raw[colon + 1..end] });
+            self.fields.push(Field { at: start, name: &raw[start..colon], value: &raw[colon + 1..end] });
         }
     }
 
@@ -90,6 +92,22 @@ impl<'a> HeaderBlock<'a> {
     pub(super) fn first(&self, name: &'static str) -> Option<&Field<'a>> {
         self.all(name).next()
     }
+}
+
+/// The mail without the fields of its header block that are unwanted: asked with the name (white space around it left out) and
+/// the unfolded value. All other bytes stay.
+pub fn without_fields(raw: &[u8], unwanted: impl Fn(&str, &str) -> bool) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(raw.len());
+    let mut from = 0;
+    for field in HeaderBlock::of(raw).fields {
+        let name = String::from_utf8_lossy(field.name.trim_ascii()).into_owned();
+        if unwanted(&name, &field.unfolded()) {
+            kept.extend_from_slice(&raw[from..field.at]);
+            from = field.at + field.name.len() + 1 + field.value.len();
+        }
+    }
+    kept.extend_from_slice(&raw[from..]);
+    kept
 }
 
 fn line_content(line: &[u8]) -> &[u8] {

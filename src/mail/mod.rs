@@ -20,6 +20,7 @@ mod trace;
 pub use arc::{ArcChain, ArcSet};
 pub use content::{AttachmentInfo, Content, attachment, content};
 pub use facts::{AutomaticSign, Nature, UnusableSender};
+pub use fields::without_fields;
 pub use message::{Message, read};
 pub use nature::{NATURE_ROWS, NatureRow};
 pub use scan::{
