@@ -13,6 +13,16 @@ use crate::authn::{AuthenticationMode, RelayTrust, ResultsFormat};
 
 const TABLE: &str = "authentication";
 
+/// What the organisation's own mail needs where no relay is named for it.
+const OWN_PEOPLE: &str = "authentication.internal_relays is empty: mail of an approved domain is proven only by dmarc=pass, an \
+     aligned dkim=pass, or auth=pass with the sender's address. Mail that your people submit often has none of these and is then \
+     held each time: let the submission server write auth=pass, or deliver its mail from an address of its own and name that in \
+     internal_relays";
+/// The same behind Exchange Online.
+const OWN_PEOPLE_ONLINE: &str = "authentication.internal_relays is empty: Exchange Online writes no auth=pass, and dmarc=none for \
+     mail within your own organisation, which is then held each time: send it over a connector and a relay address of its own, and \
+     name that in internal_relays";
+
 pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig> {
     let at = scope(r, TABLE)?;
     let mode = r.value(&at, "mode", words::authentication_mode);
@@ -166,11 +176,11 @@ fn relay(config: &Config, out: &mut Vec<String>) {
     let own_people = internal.use_approved_domains && !internal.approved_domains.is_empty();
     if own_people && trust.internal_relays.is_empty() {
         out.push(
-            "authentication.internal_relays is empty: mail of an approved domain is proven only by dmarc=pass, an aligned \
-             dkim=pass, or auth=pass with the sender's address. Mail that your people submit often has none of these and is \
-             then held each time: let the submission server write auth=pass, or deliver its mail from an address of its own \
-             and name that in internal_relays"
-                .to_owned(),
+            match trust.format {
+                ResultsFormat::Rfc8601 => OWN_PEOPLE,
+                ResultsFormat::ExchangeOnline => OWN_PEOPLE_ONLINE,
+            }
+            .to_owned(),
         );
     }
 }

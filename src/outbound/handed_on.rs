@@ -12,7 +12,10 @@ pub(super) fn handed_on(raw: &[u8], trace: &str, hostname: &str) -> Bytes {
         name.eq_ignore_ascii_case("return-path")
             || name.eq_ignore_ascii_case("authentication-results") && is_named(value, hostname)
     });
-    Bytes::from([trace.as_bytes(), &kept].concat())
+    // A mail that begins with white space would go on with our last field, in our name; it has no header block of its own.
+    let folded = !trace.is_empty() && matches!(kept.first(), Some(b' ' | b'\t'));
+    let end: &[u8] = if folded { b"\r\n" } else { b"" };
+    Bytes::from([trace.as_bytes(), end, &kept].concat())
 }
 
 fn is_named(value: &str, hostname: &str) -> bool {
@@ -44,6 +47,17 @@ mod tests {
              \r\n\
              Authentication-Results: mx.example; none\r\n.\r\n"
         );
+    }
+
+    /// The first line of a mail can't be made a part of our own field.
+    #[test]
+    fn a_mail_that_begins_folded_adds_nothing_to_our_fields() {
+        let trace = "Authentication-Results: mx.example; none\r\n";
+        for raw in [" ; dmarc=pass header.from=a.example\r\n\r\n", "\t; dmarc=pass\r\n", " \r\n"] {
+            assert_eq!(handed_on(raw.as_bytes(), trace, "mx.example"), format!("{trace}\r\n{raw}"));
+        }
+        let hidden = "Return-Path: <>\r\n\t; x\r\nSubject: y\r\n";
+        assert_eq!(handed_on(hidden.as_bytes(), trace, "mx.example"), format!("{trace}Subject: y\r\n"));
     }
 
     #[test]

@@ -40,26 +40,51 @@ fn mixed(corpus: &Corpus, [a, b, c]: [prop::sample::Index; 3], cuts: [prop::samp
     [&a[..cut(a, cuts[0])], &b[cut(b, cuts[1])..], &c[cut(c, cuts[2])..]].concat()
 }
 
-macro_rules! target {
-    ($name:ident, $replayed:ident, $mixtures:ident) => {
-        #[test]
-        fn $replayed() {
-            replay(stringify!($name), &corpus(stringify!($name)), $name::holds);
-        }
-
-        proptest! {
-            #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-            #[test]
-            fn $mixtures(picks: [prop::sample::Index; 3], cuts: [prop::sample::Index; 3]) {
-                static CORPUS: LazyLock<Corpus> = LazyLock::new(|| corpus(stringify!($name)));
-                $name::holds(&mixed(&CORPUS, picks, cuts));
-            }
-        }
-    };
+#[test]
+fn the_author_is_read_as_others_read_it() {
+    replay("from", &corpus("from"), from::holds);
 }
 
-target!(from, the_author_is_read_as_others_read_it, mixtures_for_the_author);
-target!(prescan, what_passes_the_prescan_does_no_harm, mixtures_for_the_prescan);
-target!(results, results_are_read_back_as_they_were, mixtures_for_results);
-target!(session, sessions_go_the_same_in_any_pieces, mixtures_for_sessions);
+#[test]
+fn what_passes_the_prescan_does_no_harm() {
+    replay("prescan", &corpus("prescan"), prescan::holds);
+}
+
+#[test]
+fn results_are_read_back_as_they_were() {
+    replay("results", &corpus("results"), results::holds);
+}
+
+#[test]
+fn sessions_go_the_same_in_any_pieces() {
+    replay("session", &corpus("session"), session::holds);
+}
+
+static FROM: LazyLock<Corpus> = LazyLock::new(|| corpus("from"));
+static PRESCAN: LazyLock<Corpus> = LazyLock::new(|| corpus("prescan"));
+static RESULTS: LazyLock<Corpus> = LazyLock::new(|| corpus("results"));
+static SESSION: LazyLock<Corpus> = LazyLock::new(|| corpus("session"));
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mixtures_for_the_author(picks: [prop::sample::Index; 3], cuts: [prop::sample::Index; 3]) {
+        from::holds(&mixed(&FROM, picks, cuts));
+    }
+
+    #[test]
+    fn mixtures_for_the_prescan(picks: [prop::sample::Index; 3], cuts: [prop::sample::Index; 3]) {
+        prescan::holds(&mixed(&PRESCAN, picks, cuts));
+    }
+
+    #[test]
+    fn mixtures_for_results(picks: [prop::sample::Index; 3], cuts: [prop::sample::Index; 3]) {
+        results::holds(&mixed(&RESULTS, picks, cuts));
+    }
+
+    #[test]
+    fn mixtures_for_sessions(picks: [prop::sample::Index; 3], cuts: [prop::sample::Index; 3]) {
+        session::holds(&mixed(&SESSION, picks, cuts));
+    }
+}

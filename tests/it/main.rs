@@ -18,6 +18,7 @@ mod dialogues; // fixtures/dialogues: SMTP sessions as data
 mod documents; // README.md and docs/ list what there is
 mod faults; // disks that fail, by the seam under the store; tests/faults has the built binary's
 mod fuzz_corpus; // fuzz/: what the fuzz targets have found worth keeping
+mod handed_on; // what goes on to the postmaster
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod replay; // all fixtures through async-smtp into the built binary

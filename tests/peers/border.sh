@@ -28,6 +28,7 @@ for domain in example.com partner.example lists.example evil.example; do
 done
 record _dmarc.example.com 'v=DMARC1; p=reject'
 record _dmarc.partner.example 'v=DMARC1; p=quarantine'
+record _dmarc.lists.example 'v=DMARC1; p=none'
 record example.com 'v=spf1 ip4:203.0.113.1 -all'
 record partner.example 'v=spf1 ip4:203.0.113.2 -all'
 dns_port=$(free_port)
@@ -68,6 +69,8 @@ milter_headers {
     use = ["authentication-results"];
     skip_local = false;
     skip_authenticated = false;
+    # A policy of none is no word against the sender: no result, instead of fail with the policy in a comment.
+    routines { authentication-results { dmarc_symbols { softfail = "NOT_TOLD"; } } }
 }
 metric { name = "default"; actions { reject = 1000; } }
 CF
@@ -129,6 +132,9 @@ mail boss@example.com 'signed by another' | sign evil.example >"$work/mail"
 judged 'a mail in the name of an employee that another signed' 203.0.113.9 x@evil.example sender-forged disproven <"$work/mail"
 mail eve@evil.example 'signed for itself' | sign evil.example >"$work/mail"
 judged 'a signed mail of a stranger without DMARC' 203.0.113.9 eve@evil.example domain-not-allowed proven <"$work/mail"
+
+mail x@lists.example 'unsigned' >"$work/mail"
+judged 'an unsigned mail of a domain with a policy of none' 203.0.113.9 x@lists.example domain-not-allowed unproven <"$work/mail"
 
 # What the border says of a mail, in the sender's own words.
 forged='Authentication-Results: mx.example.com; dmarc=pass header.from=evil.example; dkim=pass header.d=evil.example'
