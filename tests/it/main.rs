@@ -21,6 +21,7 @@ mod fuzz_corpus; // fuzz/: what the fuzz targets have found worth keeping
 mod handed_on; // what goes on to the postmaster
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
+mod outage; // the relay for outbound mail is away
 mod replay; // all fixtures through async-smtp into the built binary
 mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod senders; // whom the relay vouches for, on a whole daemon
