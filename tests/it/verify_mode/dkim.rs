@@ -15,6 +15,13 @@ fn with(raw: &str, domain: &str, adapt: impl FnOnce(&mut mail_auth::dkim::Signat
     signer.sign(raw.as_bytes()).unwrap().to_header() + raw
 }
 
+/// The signature with an end in the past.
+fn expired(raw: &str) -> String {
+    let (before, rest) = raw.split_once(" x=").expect("the signature ends");
+    let (_, after) = rest.split_once(';').unwrap();
+    format!("{before} x=2;{after}")
+}
+
 /// Without a DMARC record an aligned signature of either kind proves; the trail has domain and selector.
 #[tokio::test]
 async fn an_aligned_signature_proves_the_sender() {
@@ -67,14 +74,14 @@ async fn a_signature_that_leaves_something_open_proves_nothing() {
     let domain = "partner.example";
     let raw = |subject: &str| mail(ANN, subject);
     let unsigned_from = with(&raw("from"), domain, |it| it.h.retain(|name| name != "From"));
-    let mut forged = with(&raw("cut"), domain, |it| it.l = 1) + "and buy this\r\n";
-    assert!(forged.contains("l="), "{forged}");
+    let appended = with(&raw("cut"), domain, |it| it.l = 1) + "and buy this\r\n";
+    assert!(appended.contains(" l="), "{appended}");
     let cases = [
-        ("dkim=policy header.d=partner.example header.s=s1 (l= leaves", std::mem::take(&mut forged)),
+        ("dkim=policy header.d=partner.example header.s=s1 (l= leaves", appended),
         ("dkim=policy header.d=partner.example header.s=s1 (From is not signed", unsigned_from),
         (
-            "dkim=fail header.d=partner.example header.s=s1 (",
-            with(&raw("old"), domain, |it| (it.t, it.x) = (1, 2)),
+            "dkim=fail header.d=partner.example header.s=s1 (Signature expired",
+            expired(&with(&raw("old"), domain, |it| it.x = 60)),
         ),
         (
             "dkim=fail header.d=partner.example header.s=s1 (",
