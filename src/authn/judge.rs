@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Most lines for the trail.
-const MAX_FINDINGS: usize = 16;
+pub(super) const MAX_FINDINGS: usize = 16;
 /// Longest line for the trail, in characters.
 const MAX_FINDING: usize = 160;
 
@@ -36,11 +36,11 @@ pub fn judge(
     from: Option<(&EmailAddress, bool)>,
 ) -> Evidence {
     let mut findings = Vec::new();
-    let (mut believed, mut sealed) = (Believed::default(), None);
+    let (mut believed, mut by_sealer) = (Believed::default(), None);
     if trust.has_results_from(peer) {
         believed = trust.believed(&message.trace);
         describe(&believed, &mut findings);
-        sealed = sealed_results(trust, &believed, &message.arc, &mut findings);
+        by_sealer = sealed_results(trust, &believed, &message.arc, &mut findings);
     } else {
         findings.push("the peer is in no network of authentication.results_from".to_owned());
     }
@@ -53,7 +53,8 @@ pub fn judge(
         return Evidence { standing: Standing::Unproven, may_mail: true, findings, results };
     };
     let strict = trust.is_strict(from.domain());
-    if internal || sealed.is_some_and(|sealed| vouches(&sealed, from.domain(), strict)) {
+    let vouched = |results: Believed| sealed(&results, from.domain(), approved, strict) == Standing::Proven;
+    if internal || by_sealer.is_some_and(vouched) {
         return Evidence { standing: Standing::Proven, may_mail: true, findings, results };
     }
     let dmarc = dmarc(&believed, from.domain(), strict);
@@ -107,13 +108,15 @@ fn sealed_results(
     Some(sealed)
 }
 
-/// Whether sealed results are proof: DMARC passed, or nobody asked for it and an aligned signature verified. A login or an
-/// internal relay of the sealer's is not ours, and SPF alone is no proof a hop later.
-fn vouches(sealed: &Believed, from: &Domain, strict: bool) -> bool {
+/// What a trusted sealer found when the mail came to it (RFC 8617 §4.1.1). Its word counts as a relay's, but for logins, which
+/// were its own people's.
+pub(super) fn sealed(sealed: &Believed, from: &Domain, approved: bool, strict: bool) -> Standing {
     match dmarc(sealed, from, strict) {
-        Dmarc::Pass => true,
-        Dmarc::Absent => signed(sealed, from, strict),
-        Dmarc::Undecided | Dmarc::Quarantine | Dmarc::Reject => false,
+        Dmarc::Reject => Standing::Disproven,
+        Dmarc::Pass => Standing::Proven,
+        Dmarc::Absent if signed(sealed, from, strict) => Standing::Proven,
+        Dmarc::Absent if !approved && sent_from(sealed, from, strict) => Standing::Proven,
+        Dmarc::Quarantine | Dmarc::Absent | Dmarc::Undecided => Standing::Unproven,
     }
 }
 
@@ -258,5 +261,10 @@ fn finding(entry: &Entry) -> String {
     let told = NAMES.iter().filter_map(|name| Some([" ", name, "=", entry.first(name)?].concat()));
     let line: String =
         [entry.method.as_str(), "=", &entry.result].into_iter().map(str::to_owned).chain(told).collect();
+    shown(&line)
+}
+
+/// One line for the trail: printable ASCII, cut.
+pub(super) fn shown(line: &str) -> String {
     line.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).take(MAX_FINDING).collect()
 }

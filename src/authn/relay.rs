@@ -18,7 +18,7 @@ const MAX_ENTRIES: usize = 256;
 /// Under these Exchange Online names its own servers in Received fields.
 const MICROSOFT: [&str; 2] = [".outlook.com", ".office365.com"];
 
-/// `[authentication]`, for mode = "relay".
+/// `[authentication]`, for mode = "relay"; the last three for mode = "verify" too.
 #[derive(Debug, Clone, Default)]
 pub struct RelayTrust {
     /// Peers whose fields count.
@@ -31,7 +31,7 @@ pub struct RelayTrust {
     pub below_received: bool,
     /// Peers that carry nothing but authenticated submissions of the approved domains.
     pub internal_relays: Vec<IpNet>,
-    /// Forwarders whose sealed results count where a relay says that the chain of seals holds.
+    /// Forwarders whose sealed results count where the chain of seals holds.
     pub arc_sealers: Vec<Domain>,
     /// From domains that only results for exactly this domain prove.
     pub strict_alignment: Vec<Domain>,
@@ -64,12 +64,12 @@ impl RelayTrust {
     }
 
     /// Whether the peer carries nothing but authenticated submissions.
-    pub(super) fn is_internal(&self, peer: IpAddr) -> bool {
+    pub fn is_internal(&self, peer: IpAddr) -> bool {
         holds(&self.internal_relays, peer)
     }
 
     /// Whether only exact alignment counts for this From domain.
-    pub(super) fn is_strict(&self, from: &Domain) -> bool {
+    pub fn is_strict(&self, from: &Domain) -> bool {
         self.strict_alignment.contains(from)
     }
 
@@ -171,7 +171,7 @@ fn of_microsoft(host: &str) -> bool {
 }
 
 /// Whether one of the networks holds the address; an IPv4 address in IPv6 form is that IPv4 address.
-fn holds(networks: &[IpNet], peer: IpAddr) -> bool {
+pub(super) fn holds(networks: &[IpNet], peer: IpAddr) -> bool {
     let peer = peer.to_canonical();
     networks.iter().any(|network| network.contains(&peer))
 }

@@ -334,7 +334,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Required("\"off\""),
                 &[
                     "\"off\": every sender counts as proven, for closed networks and tests. \"relay\": by the relay's",
-                    "Authentication-Results. \"verify\": by our own DKIM, SPF and DMARC checks (not yet built).",
+                    "Authentication-Results. \"verify\": by our own DKIM, SPF and DMARC checks, which ask DNS.",
                 ],
             ),
             key(
@@ -376,22 +376,30 @@ pub(super) const SECTIONS: &[Section] = &[
                 "trusted_arc_sealers",
                 Default("[]"),
                 &[
-                    "Domains of forwarders: where the relay says arc=pass and one of these sealed last, the dmarc and dkim",
-                    "results that it sealed count as the relay's own.",
+                    "Domains of forwarders: what they found counts where their seal is the newest of the mail's ARC chain and the",
+                    "chain holds: as the relay says (arc=pass), with mode = \"verify\" as we check.",
                 ],
             ),
             key(
                 "strict_alignment",
                 Default("[]"),
                 &[
-                    "Approved domains for which a signature or an envelope sender of a subdomain, or of a domain beside it, is",
-                    "no proof: only one of exactly this domain.",
+                    "Domains for whose From only exactly that domain is proof (DKIM d=, SPF), none above or below it. No effect",
+                    "with mode = \"off\".",
                 ],
             ),
             key(
                 "resolver",
                 Unset("\"127.0.0.1:53\""),
-                &["mode = \"verify\": the DNS resolver to ask. Unset: the system's."],
+                &["mode = \"verify\": the DNS resolver to ask. Unset: the system's (/etc/resolv.conf)."],
+            ),
+            key(
+                "retry_window",
+                Default("\"1h\""),
+                &[
+                    "mode = \"verify\": while DNS gives no answer, a mail younger than this is answered 451 4.7.0 and comes again;",
+                    "an older one is taken as unproven. Its age is that of its topmost Received field. \"0s\": never.",
+                ],
             ),
         ],
     },

@@ -270,8 +270,19 @@ impl VerificationConfig {
 pub struct AuthenticationConfig {
     /// How senders are judged.
     pub mode: AuthenticationMode,
-    /// Whom mode = "relay" believes.
+    /// Whom mode = "relay" believes; seals, strict alignment and internal relays are those of mode = "verify" too.
     pub relay: RelayTrust,
+    /// What mode = "verify" needs.
+    pub verify: VerifyConfig,
+}
+
+/// `[authentication]`, for mode = "verify".
+#[derive(Debug, Clone, Default)]
+pub struct VerifyConfig {
+    /// The name server to ask; `None` = those of the system.
+    pub resolver: Option<SocketAddr>,
+    /// How old a mail may be for a temporary failure of DNS to send it back to its relay; zero = never.
+    pub retry_window: Duration,
 }
 
 /// One service project.

@@ -29,4 +29,4 @@ pub use scan::{
     MAX_STRUCTURED_FIELD, ScanError, prescan,
 };
 pub use sender::Author;
-pub use trace::TraceField;
+pub use trace::{TraceField, handed_over_at};

@@ -10,6 +10,7 @@ use crate::{
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
         MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
+        VerifyConfig,
     },
     smtp::RouteTable,
     store::{Delivery, DeliveryKind, Job, JobKind},
@@ -67,7 +68,11 @@ pub(super) fn config(relay: Relay) -> Config {
             },
         },
         verification: verification(),
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
+        authentication: AuthenticationConfig {
+            mode: AuthenticationMode::Off,
+            relay: RelayTrust::default(),
+            verify: VerifyConfig::default(),
+        },
         access: Arc::new(SiteAccess::default()),
         projects: vec![Project {
             key,
