@@ -220,6 +220,7 @@ impl std::fmt::Debug for SmtpRelay {
             .field("port", &self.port)
             .field("security", &self.security)
             .field("credentials", &login)
+            .field("authorities", &self.authorities.as_ref().map(Vec::len))
             .finish()
     }
 }
