@@ -166,7 +166,7 @@ fn verify(config: &Config, out: &mut Vec<String>) {
     );
     let mut believed = vec![format!(
         "a DMARC pass, or without a DMARC record an aligned DKIM signature (for domains that are not approved an aligned SPF \
-         pass too), as {server} answers"
+         pass too), by the word of {server}"
     )];
     let sealers: Vec<_> = settings.verify.trusted_arc_sealers.iter().map(ToString::to_string).collect();
     if !sealers.is_empty() {
