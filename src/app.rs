@@ -2,6 +2,7 @@
 //! it is told to stop and then drains. The only file that names every room.
 
 mod care;
+mod resolve;
 
 use std::{
     fs,
@@ -16,8 +17,10 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{net::TcpListener, task::JoinHandle, time};
 
+pub(crate) use resolve::verifier;
+
 use crate::{
-    authn::{AuthenticationMode, NoResolver, Verifier},
+    authn::{NoResolver, Verifier},
     config::Config,
     http,
     intake::{self, Intake, Question},
@@ -228,7 +231,7 @@ impl App {
             verify: verify.clone(),
             config: Arc::clone(&config),
             ops: ops.clone(),
-            explain: explainer(Arc::clone(&store), Arc::clone(&config), verifier),
+            explain: explainer(Arc::clone(&store), seal.clone(), Arc::clone(&config), verifier),
             ready: ready(Arc::clone(&store), shutdown.clone()),
             shutdown: shutdown.clone(),
         };
@@ -263,30 +266,10 @@ impl Reload {
             ConfigWarning { warning: &warning }.emit(&self.ops);
         }
         self.ops.set_log_addresses(config.log.addresses);
-        self.ask_anew(&old, &config);
+        resolve::anew(&self.verifier, &old, &config, &self.ops);
         self.config.store(Arc::new(config));
         in_force(&self.config.load(), &self.ops);
     }
-
-    /// The answers that are known are kept as long as the same name server is named; the system's may have changed.
-    fn ask_anew(&self, old: &Config, new: &Config) {
-        let (before, after) = (&old.authentication, &new.authentication);
-        let same = before.mode == after.mode
-            && before.verify.resolver == after.verify.resolver
-            && after.verify.resolver.is_some();
-        match verifier(new) {
-            _ if same => {}
-            Ok(verifier) => self.verifier.store(verifier.map(Arc::new)),
-            Err(error) => ConfigWarning { warning: &error.to_string() }.emit(&self.ops),
-        }
-    }
-}
-
-/// Who asks DNS, where the mode wants it asked.
-pub(crate) fn verifier(config: &Config) -> Result<Option<Verifier>, NoResolver> {
-    let settings = &config.authentication;
-    let wanted = settings.mode == AuthenticationMode::Verify;
-    wanted.then(|| Verifier::new(settings.verify.resolver)).transpose()
 }
 
 /// Says what is in force from now on.
@@ -396,14 +379,17 @@ fn ready(store: Arc<dyn Store>, shutdown: Shutdown) -> Arc<dyn Fn() -> Result<()
 
 fn explainer(
     store: Arc<dyn Store>,
+    seal: TokenSeal,
     config: Arc<ArcSwap<Config>>,
     verifier: Arc<ArcSwapOption<Verifier>>,
 ) -> http::Explain {
     Arc::new(move |http::ExplainRequest { raw, rcpts, client }| {
-        let (store, config, verifier) = (Arc::clone(&store), config.load_full(), verifier.load_full());
+        let (store, seal) = (Arc::clone(&store), seal.clone());
+        let (config, verifier) = (config.load_full(), verifier.load_full());
         Box::pin(async move {
             let question = Question { raw, rcpts, client };
-            let explained = intake::explain_with(&*store, &config, verifier.as_deref(), &question).await;
+            let verifier = verifier.as_deref();
+            let explained = intake::explain_with(&*store, &seal, &config, verifier, &question).await;
             let explained = explained.map_err(|error| error.to_string())?;
             serde_json::to_value(explained).map_err(|error| error.to_string())
         })

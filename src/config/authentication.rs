@@ -198,7 +198,7 @@ fn verify(config: &Config, out: &mut Vec<String>) {
     );
     let mut believed = vec![format!(
         "a DMARC pass, or without a DMARC record an aligned DKIM signature (for domains that are not approved an aligned SPF \
-         pass too), as {server} answers"
+         pass too), by the word of {server}"
     )];
     if !settings.relay.arc_sealers.is_empty() {
         let sealers = texts(&settings.relay.arc_sealers);

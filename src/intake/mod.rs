@@ -1,6 +1,7 @@
 //! The way of a mail, in order: limits, parse, judge, gather facts, decide, commit, report. Read this room first.
 
 mod explain;
+mod gather;
 mod judge;
 mod plan;
 #[cfg(test)]
@@ -24,8 +25,8 @@ use crate::{
         SenderChecked, StoreFailed,
     },
     smtp::{Delivery, Envelope},
-    store::{CommitError, Committed, Plan, SenderView, Store, StoreError},
-    types::TokenSeal,
+    store::{CommitError, Committed, Plan, Store, StoreError},
+    types::{MintKey, TokenSeal},
     verify::{Planning, account_word},
 };
 
@@ -43,6 +44,7 @@ pub struct Intake {
     config: Arc<ArcSwap<Config>>,
     ops: Ops,
     seal: TokenSeal,
+    mint: MintKey,
     verifier: Arc<ArcSwapOption<Verifier>>,
 }
 
@@ -66,7 +68,8 @@ impl Intake {
         seal: TokenSeal,
         verifier: Arc<ArcSwapOption<Verifier>>,
     ) -> Self {
-        Self { store, config, ops, seal, verifier }
+        let mint = seal.mint_key();
+        Self { store, config, ops, seal, mint, verifier }
     }
 
     /// Decides about a mail and makes the decision durable. Anything but [`Delivery::Accepted`] and
@@ -126,7 +129,10 @@ impl Intake {
     async fn commit(&self, incoming: &Incoming<'_>) -> Result<(Intentions, Committed), Failed> {
         for round in 0..MOST_TRIES {
             let (plan, intentions) = self.plan(incoming).await?;
-            match self.store.commit(plan).await {
+            // The release that is under way makes the request that this mail is a comment on.
+            let waits = intentions.awaits_release && round + 1 < MOST_TRIES;
+            let outcome = if waits { Err(CommitError::Stale) } else { self.store.commit(plan).await };
+            match outcome {
                 Ok(committed) => return Ok((intentions, committed)),
                 Err(CommitError::Stale | CommitError::Duplicate(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -139,13 +145,7 @@ impl Intake {
 
     async fn plan(&self, incoming: &Incoming<'_>) -> Result<(Plan, Intentions), Failed> {
         let now = self.ops.clock.now();
-        let view = match &incoming.sender {
-            Ok(address) => {
-                let since = now.minus(incoming.config.store.duplicate_window);
-                self.store.sender(address, &incoming.once_keys(), since).await?
-            }
-            Err(_) => SenderView::default(),
-        };
+        let view = gather::view(&*self.store, incoming, &self.mint, now).await?;
         let planning = Planning {
             config: incoming.config,
             now,

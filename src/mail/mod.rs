@@ -21,7 +21,7 @@ pub use arc::{ArcChain, ArcSet};
 pub use content::{AttachmentInfo, Content, attachment, content};
 pub use facts::{AutomaticSign, Nature, UnusableSender};
 pub use fields::without_fields;
-pub use message::{Message, read};
+pub use message::{MAX_PARTICIPANTS, Message, named_ids, read};
 pub use nature::{NATURE_ROWS, NatureRow};
 pub use scan::{
     MAX_ADDRESSES, MAX_CONTENT_TYPES, MAX_ENCODED_WORDS, MAX_FIELDS, MAX_HEADER_BLOCK, MAX_LINE,

@@ -24,6 +24,7 @@ mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod outage; // the relay for outbound mail is away
 mod replay; // all fixtures through async-smtp into the built binary
+mod replies; // replies, participants, copies, closed requests
 mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod senders; // whom the relay vouches for, on a whole daemon
 mod session; // not a test: the driver's part of a session without sockets, for dialogues and fuzzing

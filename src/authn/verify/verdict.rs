@@ -279,7 +279,11 @@ fn findings(facts: &Facts, subject: Subject<'_>) -> Vec<String> {
 impl Signed {
     fn line(&self, method: &str) -> String {
         let Self { word, domain, selector, why } = self;
-        let line = format!("{method}={} header.d={domain} header.s={selector}", word.as_str());
+        let line = match domain.as_str() {
+            // A field that can't be read tells neither.
+            "" => format!("{method}={}", word.as_str()),
+            _ => format!("{method}={} header.d={domain} header.s={selector}", word.as_str()),
+        };
         if why.is_empty() { line } else { format!("{line} ({why})") }
     }
 }

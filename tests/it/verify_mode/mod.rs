@@ -36,8 +36,8 @@ const CLIENT: &str = "203.0.113.9";
 const SIGNED: [&str; 4] = ["From", "To", "Subject", "Message-ID"];
 
 fn site(dns: &Dns, more: &str) -> String {
-    let mode = format!("mode = \"verify\"\nresolver = \"{}\"\n{more}", dns.address);
-    let site = SITE.replace("mode = \"off\"", &mode);
+    let authentication = format!("mode = \"verify\"\nresolver = \"{}\"\n{more}", dns.address);
+    let site = SITE.replace("mode = \"off\"", &authentication);
     assert_ne!(site, SITE);
     site.replace("[smtp]", "[smtp]\nxclient_from = [\"127.0.0.1\"]")
 }

@@ -37,7 +37,7 @@ async fn the_clients_address_proves_who_is_not_approved() {
 #[tokio::test]
 async fn softfail_neutral_and_errors_prove_nothing() {
     let dns = Dns::start().await;
-    let includes: String = (0..11).map(|n| format!("include:i{n}.spf.example ")).collect();
+    let includes: Vec<_> = (0..11).map(|n| format!("include:i{n}.spf.example")).collect();
     for n in 0..11 {
         dns.txt(&format!("i{n}.spf.example"), "v=spf1 ?ip4:192.0.2.1");
     }
@@ -46,7 +46,7 @@ async fn softfail_neutral_and_errors_prove_nothing() {
     let rows = [
         ("softfail", "v=spf1 ~all".to_owned()),
         ("neutral", "v=spf1 ?all".to_owned()),
-        ("permerror", format!("v=spf1 {includes}ip4:{CLIENT} -all")),
+        ("permerror", format!("v=spf1 {} ip4:{CLIENT} -all", includes.join(" "))),
         ("permerror", "v=spf1 include:nobody.example -all".to_owned()),
         ("none", "no record".to_owned()),
         ("pass", "v=spf1 a:host.spf.example -all".to_owned()),
