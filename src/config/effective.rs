@@ -98,8 +98,8 @@ fn authentication(config: &Config) -> Value {
         AuthenticationMode::Verify => json!({
             "mode": "verify",
             "internal_relays": texts(&settings.relay.internal_relays),
-            "trusted_arc_sealers": settings.verify.trusted_arc_sealers,
-            "strict_alignment": settings.strict_alignment,
+            "trusted_arc_sealers": texts(&settings.relay.arc_sealers),
+            "strict_alignment": texts(&settings.relay.strict_alignment),
             "resolver": settings.verify.resolver,
             "retry_window": duration(settings.verify.retry_window),
         }),
@@ -118,7 +118,8 @@ fn relay_mode(settings: &AuthenticationConfig) -> Value {
         },
         "results_below_received": relay.below_received,
         "internal_relays": texts(&relay.internal_relays),
-        "strict_alignment": settings.strict_alignment,
+        "trusted_arc_sealers": texts(&relay.arc_sealers),
+        "strict_alignment": texts(&relay.strict_alignment),
     })
 }
 
@@ -143,9 +144,14 @@ fn store(config: &Config) -> Value {
 /// The operator's templates are settings too: they are shown by the digest of all texts in force.
 fn mail(config: &Config) -> Value {
     let mail = &config.mail;
+    let relay_ca = match &config.mail.relay {
+        Relay::Smtp(relay) => relay.authorities.as_ref().map(|all| format!("certificates: {}", all.len())),
+        Relay::Directory(_) => None,
+    };
     let texts: Vec<String> = mail.templates.files().map(|(name, text)| format!("{name}\0{text}")).collect();
     json!({
         "relay": relay(&mail.relay),
+        "relay_ca": relay_ca,
         "from": from(config),
         "acknowledge": mail.acknowledge,
         "max_acknowledgements_per_address_per_day": mail.max_acknowledgements_per_address_per_day,

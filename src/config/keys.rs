@@ -254,6 +254,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 ],
             ),
             key(
+                "relay_ca",
+                Unset("\"/etc/vestibule/relay-ca.pem\""),
+                &[
+                    "Certificates, PEM, of the authorities that the relay's certificate must come from (relative: to this",
+                    "file's folder). Unset: those that the system trusts. SIGHUP reads it again.",
+                ],
+            ),
+            key(
                 "from",
                 Required("\"Example Help <help@example.com>\""),
                 &[
@@ -404,8 +412,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "trusted_arc_sealers",
                 Default("[]"),
                 &[
-                    "mode = \"verify\": domains of forwarders. What they found counts where their seal is the newest of the mail's",
-                    "ARC chain and the chain holds.",
+                    "Domains of forwarders: what they found counts where their seal is the newest of the mail's ARC chain and the",
+                    "chain holds: as the relay says (arc=pass), with mode = \"verify\" as we check.",
                 ],
             ),
             key(

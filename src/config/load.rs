@@ -47,8 +47,8 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
 }
 
 /// Reads a configuration from its text. `path` names it in messages; its folder is what relative paths are relative to.
-/// `read_file` reads the files of `http.admin_token_file`, `smtp.tls` and `mail.templates`; of a folder it answers the
-/// names in it, one a line.
+/// `read_file` reads the files of `http.admin_token_file`, `smtp.tls`, `mail.relay_ca` and `mail.templates`; of a folder it
+/// answers the names in it, one a line.
 pub fn parse(
     text: &str,
     path: &Path,

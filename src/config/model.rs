@@ -4,6 +4,7 @@
 use std::{collections::HashSet, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
 
 use crate::{
     access::{OnClosed, ProjectAccess, SiteAccess},
@@ -243,6 +244,8 @@ pub struct SmtpRelay {
     pub security: RelaySecurity,
     /// User name and password.
     pub credentials: Option<(String, String)>,
+    /// Who may have issued its certificate, instead of the authorities that the system trusts; never empty.
+    pub authorities: Option<Vec<CertificateDer<'static>>>,
 }
 
 impl std::fmt::Debug for SmtpRelay {
@@ -253,6 +256,7 @@ impl std::fmt::Debug for SmtpRelay {
             .field("port", &self.port)
             .field("security", &self.security)
             .field("credentials", &login)
+            .field("authorities", &self.authorities.as_ref().map(Vec::len))
             .finish()
     }
 }
@@ -303,19 +307,10 @@ impl VerificationConfig {
 pub struct AuthenticationConfig {
     /// How senders are judged.
     pub mode: AuthenticationMode,
-    /// Whom mode = "relay" believes.
+    /// Whom mode = "relay" believes; seals, strict alignment and internal relays are those of mode = "verify" too.
     pub relay: RelayTrust,
-    /// Domains for whose From only an exact match is aligned.
-    pub strict_alignment: Vec<Domain>,
     /// What mode = "verify" needs.
     pub verify: VerifyConfig,
-}
-
-impl AuthenticationConfig {
-    /// Whether only exactly this domain may speak for a From of it (`strict_alignment`).
-    pub fn is_strict(&self, domain: &Domain) -> bool {
-        self.strict_alignment.contains(domain)
-    }
 }
 
 /// `[authentication]`, for mode = "verify".
@@ -325,8 +320,6 @@ pub struct VerifyConfig {
     pub resolver: Option<SocketAddr>,
     /// How old a mail may be for a temporary failure of DNS to send it back to its relay; zero = never.
     pub retry_window: Duration,
-    /// Whose ARC seals count.
-    pub trusted_arc_sealers: Vec<Domain>,
 }
 
 /// One service project.

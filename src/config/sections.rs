@@ -5,7 +5,10 @@ use std::{io, num::NonZeroU32, path::Path, sync::Arc};
 
 use super::{
     keys::{PROJECTS, section},
-    model::{AdminToken, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig, VerificationConfig},
+    model::{
+        AdminToken, HttpConfig, LogConfig, MailConfig, Relay, RelaySecurity, SmtpConfig, StoreConfig,
+        VerificationConfig,
+    },
     names::{self, Inbox, NeverMail},
     reader::{Placed, Reader, Scope},
     texts, tls, urls,
@@ -154,7 +157,15 @@ pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
 
 pub(super) fn mail(r: &mut Reader<'_>, folder: &Path, read_file: &ReadFile<'_>) -> Option<MailConfig> {
     let at = scope(r, "mail")?;
-    let relay = r.value(&at, "relay", urls::relay(folder));
+    let mut relay = r.value(&at, "relay", urls::relay(folder));
+    let authorities = tls::authorities(r, &at, folder, read_file);
+    match &mut relay {
+        Some(Relay::Smtp(relay)) if relay.security != RelaySecurity::None => relay.authorities = authorities,
+        Some(_) if authorities.is_some() => {
+            r.warnings.push("mail.relay_ca has no effect: mail.relay is not spoken to within TLS".to_owned());
+        }
+        _ => {}
+    }
     let from = r.value(&at, "from", names::mailbox);
     let acknowledge = r.value(&at, "acknowledge", values::truth);
     let per_day = r.value(&at, "max_acknowledgements_per_address_per_day", values::number(1, 10_000));

@@ -256,7 +256,6 @@ fn config() -> Config {
         authentication: AuthenticationConfig {
             mode: AuthenticationMode::Off,
             relay: RelayTrust::default(),
-            strict_alignment: Vec::new(),
             verify: VerifyConfig::default(),
         },
         access: Arc::new(SiteAccess {

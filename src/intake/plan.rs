@@ -8,7 +8,7 @@ use crate::{
         AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage,
         decide,
     },
-    authn::Evidence,
+    authn::{self, Evidence},
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},
     smtp::{Envelope, Route},
@@ -33,6 +33,8 @@ pub(super) struct Incoming<'a> {
     pub(super) may_mail: bool,
     /// What the standing rests on, for the trail.
     findings: Vec<String>,
+    /// What the standing rests on, as results for an Authentication-Results field.
+    results: Vec<String>,
     /// The projects that it is addressed to, each once, in the order of RCPT.
     pub(super) projects: Vec<&'a Project>,
     /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
@@ -98,7 +100,7 @@ impl<'a> Incoming<'a> {
             let known = projects.iter().any(|project| project.key == *key);
             projects.extend(project.filter(|_| !known));
         }
-        let Evidence { standing, may_mail, findings } = evidence;
+        let Evidence { standing, may_mail, findings, results } = evidence;
         let ours = false;
         Self {
             envelope,
@@ -109,6 +111,7 @@ impl<'a> Incoming<'a> {
             standing,
             may_mail,
             findings,
+            results,
             projects,
             misdirected,
             ours,
@@ -130,6 +133,12 @@ impl<'a> Incoming<'a> {
     pub(super) fn postmaster(&self) -> Option<&EmailAddress> {
         let asked = self.envelope.recipients.iter().any(|recipient| recipient.route == Route::Postmaster);
         self.config.smtp.postmaster.as_ref().filter(|_| asked)
+    }
+
+    /// Our own fields on top of what is handed on (RFC 5321 §4.4, RFC 8601 §4).
+    fn trace(&self) -> String {
+        let hostname = self.config.hostname.as_str();
+        self.envelope.received(hostname) + &authn::results_field(hostname, &self.results)
     }
 
     /// A forward would keep a loop alive: nothing else ends it (RFC 5321 §6.3).
@@ -342,6 +351,7 @@ impl Fold<'_, '_> {
             kind: DeliveryKind::Forward {
                 reverse_path: self.incoming.envelope.reverse_path.clone(),
                 body: None,
+                trace: self.incoming.trace(),
             },
         }));
         true

@@ -280,7 +280,7 @@ fn odd_times_and_gone_projects_still_give_a_mail() {
         assert_eq!(field(&text, "subject").as_deref(), Some("Is this message to IT from you?"));
     }
     let forward = Delivery {
-        kind: DeliveryKind::Forward { reverse_path: String::new(), body: None },
+        kind: DeliveryKind::Forward { reverse_path: String::new(), body: None, trace: String::new() },
         ..verification_delivery()
     };
     assert_eq!(compose(&forward, &gone), Err(ComposeError::Incomplete));

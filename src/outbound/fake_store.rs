@@ -98,7 +98,11 @@ impl FakeOutbox {
         let mail = MailId::new(Uuid::from_u128(77));
         self.state().raw.insert(mail, Bytes::from_static(raw));
         let body = Some(BodyRef { mail, segment: 0, offset: 0 });
-        let kind = DeliveryKind::Forward { reverse_path: reverse_path.to_owned(), body };
+        let kind = DeliveryKind::Forward {
+            reverse_path: reverse_path.to_owned(),
+            body,
+            trace: super::samples::TRACE.to_owned(),
+        };
         Delivery { kind, to: samples::address("ops@example.com"), ..samples::verification_delivery() }
     }
 

@@ -7,6 +7,7 @@ mod clean;
 mod compose;
 mod directory;
 mod guard;
+mod handed_on;
 mod preview;
 mod relay;
 mod step;

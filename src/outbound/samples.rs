@@ -18,6 +18,10 @@ use crate::{
     types::{DeliveryId, EmailAddress, ProjectKey, Time, TokenSeal, VerificationId, VerificationToken},
 };
 
+/// Our fields on a mail that is handed on.
+pub(super) const TRACE: &str =
+    "Received: from a by help.example.com; x\r\nAuthentication-Results: help.example.com; none\r\n";
+
 pub(super) fn address(text: &str) -> EmailAddress {
     text.parse().unwrap()
 }
@@ -77,7 +81,6 @@ pub(super) fn config(relay: Relay) -> Config {
         authentication: AuthenticationConfig {
             mode: AuthenticationMode::Off,
             relay: RelayTrust::default(),
-            strict_alignment: Vec::new(),
             verify: VerifyConfig::default(),
         },
         access: Arc::new(SiteAccess::default()),

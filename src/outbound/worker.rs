@@ -12,6 +12,7 @@ use tokio::{
 use super::{
     clean::words,
     compose::Composer,
+    handed_on::handed_on,
     step::next_step,
     transport::{Outgoing, SendError, Transport},
 };
@@ -201,8 +202,10 @@ impl Try {
                 }
                 self.send(self.composed(delivery, None)?).await
             }
-            DeliveryKind::Forward { reverse_path, body } => {
-                self.send(self.forwarded_mail(delivery, reverse_path, *body).await?).await
+            DeliveryKind::Forward { reverse_path, body, trace } => {
+                let mut mail = self.forwarded_mail(delivery, reverse_path, *body).await?;
+                mail.bytes = handed_on(&mail.bytes, trace, self.config.hostname.as_str());
+                self.send(mail).await
             }
         }
     }

@@ -215,7 +215,7 @@ async fn a_forwarded_mail_goes_on_as_it_came() {
         site.run_until(1).await;
         assert_eq!(site.end().0, "done");
         assert!(peer.commands().contains(&command.to_owned()), "{:?}", peer.commands());
-        assert_eq!(peer.seen.lock().unwrap().mails, [raw.as_bytes()]);
+        assert_eq!(peer.seen.lock().unwrap().mails, [format!("{}{raw}", samples::TRACE).as_bytes()]);
         assert_eq!(site.log.events("outbound.sent").len(), 1);
     }
 }

@@ -8,6 +8,7 @@ mod envelope;
 mod line;
 mod path;
 mod policy;
+mod received;
 mod reply;
 mod route;
 mod session;

@@ -327,12 +327,16 @@ pub enum DeliveryKind {
         /// Message-ID of that mail, for In-Reply-To, without angle brackets.
         in_reply_to: Option<String>,
     },
-    /// A mail for the postmaster, handed on as it came.
+    /// A mail for the postmaster, handed on as it came but for its trace fields.
     Forward {
         /// The mail's own reverse-path; empty for `<>`.
         reverse_path: String,
         /// Where its bytes are; filled in by the engine from the plan's mail.
         body: Option<BodyRef>,
+        /// Our own Received and Authentication-Results fields, each with its CRLF, to go on top; none in what older
+        /// versions have enqueued.
+        #[serde(default)]
+        trace: String,
     },
 }
 

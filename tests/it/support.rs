@@ -59,7 +59,6 @@ pub(crate) fn config() -> Config {
         authentication: AuthenticationConfig {
             mode: AuthenticationMode::Off,
             relay: RelayTrust::default(),
-            strict_alignment: Vec::new(),
             verify: VerifyConfig::default(),
         },
         access: Arc::new(SiteAccess { max_held_per_address: 50, ..SiteAccess::default() }),

@@ -512,7 +512,11 @@ pub(super) async fn forwards_carry_the_mail(store: &Engine) {
         to: address("ops@b.example"),
         not_before: T0,
         lane: None,
-        kind: DeliveryKind::Forward { reverse_path: "ada@a.example".to_owned(), body: None },
+        kind: DeliveryKind::Forward {
+            reverse_path: "ada@a.example".to_owned(),
+            body: None,
+            trace: "Received: by mx.example; x\r\n".to_owned(),
+        },
     });
     store.commit(mail_plan(mail, vec![forward])).await.unwrap();
     let rows = store.deliveries(&address("ops@b.example")).await.unwrap();
