@@ -1,10 +1,12 @@
 //! What people see of a mail. Made when it is asked for, never while mail comes in.
 
+use std::ops::Range;
+
 use super::{
     clean,
     fields::HeaderBlock,
     parse::{self, Part},
-    sender, text,
+    quote, sender, text,
 };
 use crate::types::EmailAddress;
 
@@ -22,6 +24,9 @@ const UNREADABLE: &str = "[This mail can't be parsed; the raw mail holds it.]\n"
 pub struct Content {
     /// The text: plain text where there is any, else HTML made text; without controls, at most 512 KiB.
     pub body: String,
+    /// Which bytes of `body` are new: without the mail that is answered below them, and without the signature. All of
+    /// `body` where nothing is surely quoted; answers between quoted lines keep what they answer.
+    pub new_part: Range<usize>,
     /// Everything else, in order; a message inside the mail is one attachment.
     pub attachments: Vec<AttachmentInfo>,
     /// The addresses of To and Cc, each once. Nobody gets an account for standing there.
@@ -33,6 +38,13 @@ pub struct Content {
     pub return_path: Option<String>,
 }
 
+impl Content {
+    /// The text of [`Self::new_part`].
+    pub fn new_text(&self) -> &str {
+        self.body.get(self.new_part.clone()).unwrap_or(&self.body)
+    }
+}
+
 /// One attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachmentInfo {
@@ -42,6 +54,31 @@ pub struct AttachmentInfo {
     pub content_type: String,
     /// Bytes after the transfer encoding is undone.
     pub size: usize,
+    /// Whether it is an image that the HTML of the mail shows in its text (RFC 2392), not a file that somebody attached.
+    pub inline: bool,
+    /// Its Content-ID without brackets (RFC 2045 §7), by which HTML names it.
+    pub content_id: Option<String>,
+    /// What it is, as far as that asks for other treatment than a file.
+    pub kind: AttachmentKind,
+}
+
+/// What an attachment is, by its media type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttachmentKind {
+    /// Anything else.
+    #[default]
+    File,
+    /// A mail inside the mail (RFC 2046 §5.2.1). Its From is nobody.
+    Message,
+    /// An invitation or the answer to one (RFC 5545, RFC 6047).
+    Calendar,
+    /// What Outlook packs rich text and its attachments into (MS-OXTNEF): winmail.dat.
+    Tnef,
+    /// A signature over the mail (RFC 8551, RFC 3156). Nobody has checked it.
+    Signature,
+    /// A mail that only its recipient can read (RFC 8551, RFC 3156).
+    Encrypted,
 }
 
 /// Reads the content of a mail that has passed [`prescan`](super::prescan).
@@ -57,9 +94,11 @@ pub fn content(raw: &[u8]) -> Content {
     };
     let Ok(parsed) = parse::parse(raw) else {
         UNREADABLE.clone_into(&mut content.body);
+        content.new_part = 0..content.body.len();
         return content;
     };
     content.body = body(parsed.texts());
+    content.new_part = quote::new_part(&content.body);
     content.attachments =
         parsed.attachments().enumerate().map(|(n, part)| info(&part, n, part.bytes().len())).collect();
     content
@@ -108,7 +147,7 @@ fn info(part: &Part<'_>, n: usize, size: usize) -> AttachmentInfo {
         let end = if content_type == "message/rfc822" { ".eml" } else { "" };
         format!("attachment-{}{end}", n + 1)
     });
-    AttachmentInfo { name, content_type, size }
+    AttachmentInfo { name, content_type, size, inline: false, content_id: None, kind: AttachmentKind::File }
 }
 
 /// A name that is safe to write anywhere: no path, no leading dots, nothing unseen.

@@ -10,13 +10,14 @@ mod fields;
 mod message;
 mod nature;
 mod parse;
+mod quote;
 mod scan;
 mod sender;
 mod structure;
 mod text;
 mod trace;
 
-pub use content::{AttachmentInfo, Content, attachment, content};
+pub use content::{AttachmentInfo, AttachmentKind, Content, attachment, content};
 pub use facts::{AutomaticSign, Nature, UnusableSender};
 pub use message::{Message, read};
 pub use nature::{NATURE_ROWS, NatureRow};

@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 
 use proptest::prelude::*;
 use serde::Deserialize;
-use vestibule::mail::{self, Message, Nature, ScanError, UnusableSender};
+use vestibule::mail::{self, Content, Message, Nature, ScanError, UnusableSender};
 
-/// What is expected of one mail. What is left out is expected to be absent, but `participants`, `body_*` and
-/// `attachments`, which are then not looked at.
+/// What is expected of one mail. What is left out is expected to be absent, but `participants`, `body_*`, `text`,
+/// `new_part` and `attachments`, which are then not looked at.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
@@ -44,6 +44,10 @@ struct Expected {
     body_has: Vec<String>,
     #[serde(default)]
     body_lacks: Vec<String>,
+    /// The whole body, exactly.
+    text: Option<String>,
+    /// The new part of the body, exactly but for white space around it.
+    new_part: Option<String>,
     attachments: Option<Vec<ExpectedAttachment>>,
 }
 
@@ -53,6 +57,10 @@ struct ExpectedAttachment {
     name: String,
     content_type: String,
     size: usize,
+    /// Not looked at when left out; `kind` and `content_id` neither.
+    inline: Option<bool>,
+    kind: Option<String>,
+    content_id: Option<String>,
 }
 
 #[test]
@@ -140,10 +148,27 @@ fn check_content(name: &str, raw: &[u8], expected: &Expected) {
     for text in &expected.body_lacks {
         assert!(!content.body.contains(text), "{name}: {text:?} in {:?}", content.body);
     }
+    if let Some(text) = &expected.text {
+        assert_eq!(&content.body, text, "{name}: text");
+    }
+    if let Some(new_part) = &expected.new_part {
+        assert_eq!(content.new_text().trim(), new_part.trim(), "{name}: new_part");
+    }
+    check_attachments(name, raw, &content, expected);
+}
+
+fn check_attachments(name: &str, raw: &[u8], content: &Content, expected: &Expected) {
     let Some(attachments) = &expected.attachments else { return };
     let found: Vec<_> = content.attachments.iter().map(|a| (&*a.name, &*a.content_type, a.size)).collect();
     let wanted: Vec<_> = attachments.iter().map(|a| (&*a.name, &*a.content_type, a.size)).collect();
     assert_eq!(found, wanted, "{name}: attachments");
+    for (info, wanted) in content.attachments.iter().zip(attachments) {
+        let kind = serde_json::to_value(info.kind).unwrap();
+        assert!(wanted.inline.is_none_or(|inline| inline == info.inline), "{name}: {info:?}");
+        assert!(wanted.kind.as_ref().is_none_or(|wanted| kind == **wanted), "{name}: {info:?}");
+        let id = wanted.content_id.as_ref();
+        assert!(id.is_none_or(|id| info.content_id.as_ref() == Some(id)), "{name}: {info:?}");
+    }
     for (n, info) in content.attachments.iter().enumerate() {
         let Some((same, bytes)) = mail::attachment(raw, n) else { panic!("{name}: no attachment {n}") };
         assert_eq!((&same, bytes.len()), (info, info.size), "{name}: attachment {n}");
