@@ -65,6 +65,7 @@ fn finished(project: WrittenProject<'_>) -> Option<Project> {
         addresses: project.addresses?.into_iter().map(|inbox| inbox.value.0).collect(),
         access: project.access?,
         via_lists: project.via_lists?,
+        allow_automatic_from: project.allow_automatic_from?,
     })
 }
 

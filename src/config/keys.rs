@@ -470,6 +470,14 @@ pub(super) const SECTIONS: &[Section] = &[
                     "List-Ids of groups that forward to these addresses: their list fields are no sign of a machine.",
                 ],
             ),
+            key(
+                "allow_automatic_from",
+                Default("[]"),
+                &[
+                    "Machines that may be customers: addresses and domains (\"*.monitoring.example\") whose automatic mail is decided",
+                    "like a person's. Known accounts only; bounces and loops never; nothing is mailed to them.",
+                ],
+            ),
         ],
     },
     Section {

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Dura
 use ipnet::IpNet;
 
 use crate::{
-    access::{ProjectAccess, SiteAccess},
+    access::{AccessSettings, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     smtp::RouteTable,
     types::{Domain, EmailAddress, ProjectKey},
@@ -49,6 +49,15 @@ impl Config {
     /// The project with this key.
     pub fn project(&self, key: &ProjectKey) -> Option<&Project> {
         self.projects.iter().find(|project| project.key == *key)
+    }
+
+    /// What a decision for the project rests on.
+    pub fn access_settings<'a>(&'a self, project: &'a Project) -> AccessSettings<'a> {
+        AccessSettings {
+            site: &self.access,
+            project: project.access,
+            automatic_from: &project.allow_automatic_from,
+        }
     }
 
     /// Whether the address is one of our inboxes or the sender of our mail; such a From is no usable sender
@@ -247,10 +256,8 @@ pub struct VerificationConfig {
     pub max_mails_per_minute: NonZeroU32,
     /// Most a minute to all others.
     pub max_mails_per_minute_external: NonZeroU32,
-    /// Addresses that get none.
-    pub never_mail_addresses: Vec<EmailAddress>,
-    /// Domains that get none.
-    pub never_mail_domains: crate::access::DomainList,
+    /// Who gets none.
+    pub never_mail: SenderList,
     /// Whom to ask; printed in the mail and on the page.
     pub contact: Option<String>,
 }
@@ -258,7 +265,7 @@ pub struct VerificationConfig {
 impl VerificationConfig {
     /// Whether the address may be sent verification mail at all (`never_mail`).
     pub fn may_mail(&self, address: &EmailAddress) -> bool {
-        !self.never_mail_addresses.contains(address) && !self.never_mail_domains.contains(address.domain())
+        !self.never_mail.contains(address)
     }
 }
 
@@ -284,6 +291,8 @@ pub struct Project {
     pub access: ProjectAccess,
     /// List-Ids of groups that forward to its addresses, lower case, without angle brackets.
     pub via_lists: Vec<String>,
+    /// Machines that may be its customers, where they have an account.
+    pub allow_automatic_from: SenderList,
 }
 
 /// `[log]`.

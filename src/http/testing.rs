@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{State, serve};
 use crate::{
-    access::{DomainEntry, Internal, ProjectAccess, SiteAccess},
+    access::{DomainEntry, Internal, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::*,
     ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
@@ -231,8 +231,7 @@ fn config() -> Config {
             max_mails_per_address_per_day: 2,
             max_mails_per_minute: 60.try_into().unwrap(),
             max_mails_per_minute_external: 20.try_into().unwrap(),
-            never_mail_addresses: Vec::new(),
-            never_mail_domains: crate::access::DomainList::default(),
+            never_mail: SenderList::default(),
             contact: Some("Service desk, 4711".into()),
         },
         authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
@@ -247,6 +246,7 @@ fn config() -> Config {
             addresses: vec!["it@help.example.com".into()],
             access: ProjectAccess::Anyone,
             via_lists: Vec::new(),
+            allow_automatic_from: SenderList::default(),
         }],
         routes: Arc::new(routes),
         log: LogConfig { format: LogFormat::Json, level: "debug".into(), addresses: LogAddresses::Full },

@@ -4,12 +4,10 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    access::{
-        AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, SenderFacts, Stage, decide,
-    },
+    access::{AccountFacts, Check, DomainMembership, Outcome, Reason, SenderFacts, Stage, decide},
     authn::{self, AuthenticationMode, Evidence},
     config::{Config, Project},
-    mail::{Message, Nature, UnusableSender},
+    mail::{Arrival, Message, Nature, UnusableSender},
     smtp::{Envelope, Route},
     store::{
         DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, MailFacts, NewMail, Plan,
@@ -28,7 +26,7 @@ pub(super) struct Incoming<'a> {
     /// The From address, or why there is none that can be used.
     pub(super) sender: Result<EmailAddress, UnusableSender>,
     pub(super) standing: Standing,
-    /// Whether a verification mail may go out for it.
+    /// Whether mail may go out for it, as far as its authentication goes.
     may_mail: bool,
     /// What the standing rests on, for the trail.
     findings: Vec<String>,
@@ -142,9 +140,17 @@ impl<'a> Incoming<'a> {
         self.config.smtp.postmaster.as_ref().filter(|_| asked)
     }
 
+    /// Whether a person wrote it, as a project with these lists sees it.
+    fn nature(&self, via_lists: &[String], planning: &Planning<'_>) -> Nature {
+        let key = planning.seal.mint_key();
+        let id = self.message.message_id.as_deref();
+        let minted = id.is_some_and(|id| key.read_message_id(id).is_some());
+        self.message.nature(&Arrival { reverse_path: &self.envelope.reverse_path, via_lists, minted })
+    }
+
     /// A forward would keep a loop alive: nothing else ends it (RFC 5321 §6.3).
-    fn goes_in_circles(&self) -> bool {
-        matches!(self.message.nature(&self.envelope.reverse_path, &[]), Nature::Loop(_))
+    fn goes_in_circles(&self, planning: &Planning<'_>) -> bool {
+        matches!(self.nature(&[], planning), Nature::Loop(_))
     }
 
     fn facts(&self) -> MailFacts {
@@ -197,13 +203,14 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
         decisions: Vec::new(),
         new_account: None,
         first_hold: None,
+        may_mail: incoming.may_mail,
     };
     let version = fold.view.version;
     for (place, project) in incoming.projects.iter().enumerate() {
         fold.decide(project, place);
     }
     fold.open_verification();
-    let looping = incoming.postmaster().is_some() && incoming.goes_in_circles();
+    let looping = incoming.postmaster().is_some() && incoming.goes_in_circles(planning);
     let forwarded = !looping && fold.forward();
     let keeps_raw = forwarded || fold.effects.iter().any(keeps_raw);
     let raw = if keeps_raw { incoming.raw.clone() } else { Bytes::new() };
@@ -234,6 +241,8 @@ struct Fold<'a, 'b> {
     decisions: Vec<Intention>,
     new_account: Option<Account>,
     first_hold: Option<ProjectKey>,
+    /// Whether mail may go out for what is held.
+    may_mail: bool,
 }
 
 impl Fold<'_, '_> {
@@ -241,7 +250,7 @@ impl Fold<'_, '_> {
         let incoming = self.incoming;
         let once = incoming.once_key(&project.key);
         let duplicate = once.is_some_and(|key| self.view.duplicates.contains(&key));
-        let nature = incoming.message.nature(&incoming.envelope.reverse_path, &project.via_lists);
+        let nature = incoming.nature(&project.via_lists, self.planning);
         let account = self.view.account.clone();
         let facts = SenderFacts {
             stage: Stage::Intake,
@@ -253,9 +262,9 @@ impl Fold<'_, '_> {
             reply_to: None,
             held: self.view.held_count(),
         };
-        let settings = AccessSettings { site: &incoming.config.access, project: project.access };
-        let mut verdict = decide(&facts, &settings);
+        let mut verdict = decide(&facts, &incoming.config.access_settings(project));
         verdict.trail.splice(0..0, notes(incoming, place));
+        self.may_mail &= verdict.reason.outcome() != Outcome::Hold || nature.may_be_answered();
         let disposition = self.carry_out(verdict.reason, &project.key);
         let drops = verdict.reason.outcome() == Outcome::Drop;
         self.effects.push(Effect::Record(Entry {
@@ -306,7 +315,7 @@ impl Fold<'_, '_> {
             received_at: self.incoming.envelope.received_at,
             message_id: self.incoming.message.message_id.as_deref(),
         };
-        let more = if self.incoming.may_mail {
+        let more = if self.may_mail {
             self.planning.verification_for_hold(address, &self.view, &answered)
         } else {
             self.planning.verification_without_mail(address, &self.view)
@@ -348,6 +357,13 @@ fn notes(incoming: &Incoming<'_>, place: usize) -> Vec<Check> {
         notes.push(Check {
             check: "from-differential".into(),
             input: differential.clone().into(),
+            result: "noted".into(),
+        });
+    }
+    if let Some(rewritten) = &message.rewritten {
+        notes.push(Check {
+            check: "from-rewritten".into(),
+            input: rewritten.clone().into(),
             result: "noted".into(),
         });
     }

@@ -3,16 +3,19 @@
 //! The way of a mail: [`prescan`] refuses what could hurt a parser, [`read`] says who wrote it and what it is, and
 //! [`content`] and [`attachment`] show it to people. Nothing here decides; `access` does.
 
+mod bounces;
 mod clean;
 mod content;
 mod facts;
 mod fields;
+mod groups;
 mod message;
 mod nature;
 mod parse;
 mod quote;
 mod scan;
 mod sender;
+mod signs;
 mod structure;
 mod text;
 mod trace;
@@ -20,11 +23,12 @@ mod trace;
 pub use content::{AttachmentInfo, AttachmentKind, Content, attachment, content};
 pub use facts::{AutomaticSign, Nature, UnusableSender};
 pub use message::{Message, read};
-pub use nature::{NATURE_ROWS, NatureRow};
+pub use nature::Arrival;
 pub use scan::{
     MAX_ADDRESSES, MAX_CONTENT_TYPES, MAX_ENCODED_WORDS, MAX_FIELDS, MAX_HEADER_BLOCK, MAX_LINE,
     MAX_LOST_MULTIPARTS, MAX_MESSAGES, MAX_MULTIPARTS, MAX_PART_FIELDS, MAX_PART_HEADERS, MAX_PARTS,
     MAX_STRUCTURED_FIELD, ScanError, prescan,
 };
 pub use sender::Author;
+pub use signs::{NATURE_ROWS, NatureRow, SignKind};
 pub use trace::TraceField;

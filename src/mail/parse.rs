@@ -68,6 +68,13 @@ impl<'a> Parsed<'a> {
         root.map_or_else(|| media_type(None), |part| media_type(part.content_type()))
     }
 
+    /// The report-type parameter of the whole mail, in lower case; empty without one (RFC 6522 §3).
+    pub(super) fn report_type(&self) -> String {
+        let root = self.message.as_ref().and_then(|message| message.parts.first());
+        let kind = root.and_then(|part| part.content_type()?.attribute("report-type"));
+        kind.unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
     /// The parts that make up the text of the mail, plain text preferred (RFC 2046 §5.1.4).
     pub(super) fn texts(&self) -> impl Iterator<Item = Part<'_>> {
         let cut_off = self.parts(|message| &message.attachments).filter(Part::is_cut_off_text);
