@@ -56,6 +56,10 @@ pub(super) enum SenderEntry {
 
 pub(super) fn sender_entry(value: &DeValue<'_>) -> Read<SenderEntry> {
     let text = str(value, "\"ceo@example.com\"")?;
+    if let Some(domain) = text.strip_prefix("*@") {
+        let fix = format!("write the domain alone: \"{domain}\"");
+        return Err(Wrong::new(format!("\"{text}\" is no mail address: a * stands in domains only"), fix));
+    }
     if text.contains('@') {
         return address(value).map(SenderEntry::Address);
     }

@@ -13,7 +13,7 @@ use crate::{
     ops::{Clock, LogBuffer, json_dispatch},
     smtp::{Protocol, Recipient, Route},
     store::{Effect, memory::Memory},
-    types::{HeldId, MailId, SessionId, Standing, Time, VerificationId},
+    types::{DeliveryId, HeldId, MailId, SessionId, Standing, Time, VerificationId},
 };
 
 const RAW: &str = "From: <ada@approved.example>\r\nMessage-ID: <a@approved.example>\r\n\r\nHello\r\n";
@@ -136,6 +136,10 @@ fn planned(view: SenderView, standing: Standing, config: &Config) -> (Vec<Reason
     let envelope = envelope(&["hr@help.example.com", "it@help.example.com"], "x@y.example", config);
     let mut incoming = Incoming::new(&envelope, &raw, &message, config);
     incoming.standing = standing;
+    outcome(&incoming, view, config)
+}
+
+fn outcome(incoming: &Incoming<'_>, view: SenderView, config: &Config) -> (Vec<Reason>, usize) {
     let planning = Planning {
         config,
         now: Time::from_millis(0),
@@ -143,7 +147,7 @@ fn planned(view: SenderView, standing: Standing, config: &Config) -> (Vec<Reason
         new_id: &|| uuid::Uuid::from_u128(9),
         new_token: &|| [0; 32],
     };
-    let (plan, intentions) = plan(&incoming, view, &planning);
+    let (plan, intentions) = plan(incoming, view, &planning);
     let mails = plan.effects.iter().filter(|effect| matches!(effect, Effect::Enqueue(_))).count();
     (intentions.decisions.iter().map(|decision| decision.reason).collect(), mails)
 }
@@ -226,4 +230,21 @@ fn a_recipient_that_is_gone_is_noticed() {
     without.smtp.postmaster = None;
     assert!(Incoming::new(&envelope, &raw, &message, &without).misdirected);
     assert!(envelope.recipients.iter().any(|recipient| recipient.route == Route::Postmaster));
+}
+
+/// RFC 3834 §2: a mail with a Message-ID that only we can have made is ours, come back.
+#[test]
+fn a_minted_message_id_is_a_loop() {
+    let config = site();
+    let key = TokenSeal::new([0; 32]).mint_key();
+    let id = key.message_id(DeliveryId::new(uuid::Uuid::from_u128(7)), None);
+    for (id, expected) in
+        [(id.clone(), Reason::MailLoop), (id.replace("verify", "veriff"), Reason::InternalAccountUnverified)]
+    {
+        let raw = Bytes::from(RAW.replace("ID: <a@approved.example>", &format!("ID: <{id}@x.example>")));
+        let message = mail::read(&raw);
+        let envelope = envelope(&["it@help.example.com"], "x@y.example", &config);
+        let incoming = Incoming::new(&envelope, &raw, &message, &config);
+        assert_eq!(outcome(&incoming, SenderView::default(), &config).0, [expected], "{id}");
+    }
 }
