@@ -84,7 +84,7 @@ fn signs(
 ) -> Signs {
     let opening = || {
         let text =
-            parsed.and_then(|parsed| parsed.texts().next()).map(|part| part.text()).unwrap_or_default();
+            parsed.and_then(|parsed| parsed.texts().next()).map(|part| part.text().0).unwrap_or_default();
         text.chars().take(bounces::OPENING).collect()
     };
     Signs::of(&Seen {

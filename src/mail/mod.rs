@@ -3,14 +3,20 @@
 //! The way of a mail: [`prescan`] refuses what could hurt a parser, [`read`] says who wrote it and what it is, and
 //! [`content`] and [`attachment`] show it to people. Nothing here decides; `access` does.
 
+mod attachment;
 mod bounces;
 mod clean;
 mod content;
+mod delimiter;
+mod display;
 mod facts;
 mod fields;
+mod flowed;
 mod groups;
+mod html;
 mod message;
 mod nature;
+mod parameter;
 mod parse;
 mod quote;
 mod scan;
@@ -18,12 +24,16 @@ mod sender;
 mod signs;
 mod structure;
 mod text;
+mod tnef;
 mod trace;
 
-pub use content::{AttachmentInfo, AttachmentKind, Content, attachment, content};
+pub use attachment::{AttachmentInfo, AttachmentKind, attachment};
+pub use content::{Content, content};
+pub use display::display_html;
 pub use facts::{AutomaticSign, Nature, UnusableSender};
 pub use message::{Message, read};
 pub use nature::Arrival;
+pub use quote::REPLY_MARKER;
 pub use scan::{
     MAX_ADDRESSES, MAX_CONTENT_TYPES, MAX_ENCODED_WORDS, MAX_FIELDS, MAX_HEADER_BLOCK, MAX_LINE,
     MAX_LOST_MULTIPARTS, MAX_MESSAGES, MAX_MULTIPARTS, MAX_PART_FIELDS, MAX_PART_HEADERS, MAX_PARTS,

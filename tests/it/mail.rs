@@ -48,6 +48,9 @@ struct Expected {
     body_has: Vec<String>,
     #[serde(default)]
     body_lacks: Vec<String>,
+    /// What the content says about itself; looked at with `text` or `attachments`.
+    #[serde(default)]
+    notices: Vec<String>,
     /// The whole body, exactly.
     text: Option<String>,
     /// The new part of the body, exactly but for white space around it.
@@ -89,6 +92,27 @@ fn every_fixture_is_read_as_expected() {
         }
     }
     assert!(failed.is_empty(), "{} mails differ: {failed:?}", failed.len());
+}
+
+/// Not a test of its own, every fixture is one: `cargo test --test it how_many_replies -- --nocapture` prints a table.
+#[test]
+fn how_many_replies_trim_exactly() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mail");
+    let (mut exact, mut wrong) = (0, Vec::new());
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path.to_str().and_then(|path| path.strip_suffix(".expected.json")) else { continue };
+        let expected: Expected = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let Some(new_part) = expected.new_part else { continue };
+        let content = mail::content(&fs::read(format!("{name}.eml")).unwrap());
+        let is_exact = content.new_text().trim() == new_part.trim();
+        let (body, new) = (content.body.lines().count(), content.new_text().lines().count());
+        println!("{} {new:>4} of {body:>4} lines  {name}", if is_exact { "exact" } else { "WRONG" });
+        exact += usize::from(is_exact);
+        wrong.extend((!is_exact).then(|| name.to_owned()));
+    }
+    println!("{exact} of {} exact", exact + wrong.len());
+    assert!(exact >= 60 && wrong.is_empty(), "{wrong:?}");
 }
 
 fn check(name: &str, raw: &[u8], expected: &Expected) {
@@ -166,6 +190,9 @@ fn check_content(name: &str, raw: &[u8], expected: &Expected) {
     for text in &expected.body_lacks {
         assert!(!content.body.contains(text), "{name}: {text:?} in {:?}", content.body);
     }
+    if expected.text.is_some() || expected.attachments.is_some() {
+        assert_eq!(content.notices, expected.notices, "{name}: notices");
+    }
     if let Some(text) = &expected.text {
         assert_eq!(&content.body, text, "{name}: text");
     }
@@ -201,6 +228,11 @@ fn take_in(raw: &[u8]) -> Result<Message, ScanError> {
     for n in 0..content.attachments.len() {
         assert!(mail::attachment(raw, n).is_some());
     }
+    assert!(content.body.is_char_boundary(content.new_part.start));
+    assert!(content.body.is_char_boundary(content.new_part.end));
+    let shown = mail::display_html(raw);
+    assert_eq!(shown.is_some(), content.has_html);
+    assert!(shown.is_none_or(|html| !html.contains("<script") && !html.contains("onerror=")));
     let message = mail::read(raw);
     assert!(message.subject.chars().count() <= 256 && !message.subject.contains(char::is_control));
     assert!(content.attachments.iter().all(|a| (1..=255).contains(&a.name.len())));
@@ -261,6 +293,16 @@ fn worst(size: usize) -> Vec<(&'static str, String)> {
         ("tags", body(html, "<\r\n")),
         ("open comments", body(html, "<!-- \r\n")),
         ("open quotes", body(html, "<a b=\"\r\n")),
+        ("formatting", body(html, "<b>\r\n<p>x")),
+        ("cells of foreign content", body(html, "<svg><td>\r\n")),
+        ("attributes", body(html, "<a b c=d e\r\n")),
+        ("quotations", body(html, "<blockquote>x\r\n</blockquote>")),
+        ("quoted lines", body("Subject: Re: x\r\n\r\n", ">\r\n")),
+        ("signatures", body("Subject: Re: x\r\n\r\n", "--\r\n>\r\n")),
+        ("phones", body("Subject: Re: x\r\n\r\n", "Sent from my iPhone\r\n")),
+        ("attributions", body("Subject: Re: x\r\n\r\n", "On 1 1 wrote:\r\n>\r\n")),
+        ("colons of replies", body("Subject: Re: x\r\n\r\n", "to:\r\n")),
+        ("flowed text", body("Content-Type: text/plain; format=flowed\r\n\r\n", "> \r\n")),
         ("open scripts", body(html, "<script>\r\n")),
         ("end tags", body(html, "</\r\n")),
         ("entities", body(html, "&#x\r\n")),
