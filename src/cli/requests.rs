@@ -109,7 +109,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
 fn one_text(request: &mut Value, full: bool) {
     let Some(fields) = request.as_object_mut() else { return };
     if let Some(Value::Array(comments)) = fields.get_mut("comments") {
-        comments.iter_mut().for_each(|comment| one_text(comment, full));
+        for comment in comments {
+            one_text(comment, full);
+        }
     }
     let new = fields.remove("new_part");
     let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.trim().is_empty());

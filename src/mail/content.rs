@@ -64,12 +64,11 @@ pub fn content(raw: &[u8]) -> Content {
         ..Content::default()
     };
     let masked = delimiter::masked(raw);
-    match parse::parse_as(raw, masked.as_deref()) {
-        Ok(parsed) => content.read(&parsed, relation(&block)),
-        Err(_) => {
-            UNREADABLE.clone_into(&mut content.body);
-            content.new_part = 0..content.body.len();
-        }
+    if let Ok(parsed) = parse::parse_as(raw, masked.as_deref()) {
+        content.read(&parsed, relation(&block));
+    } else {
+        UNREADABLE.clone_into(&mut content.body);
+        content.new_part = 0..content.body.len();
     }
     content
 }

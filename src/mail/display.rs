@@ -324,7 +324,7 @@ mod tests {
     /// M06: what would cost the square of its length becomes a notice, or is no work.
     #[test]
     fn what_costs_too_much_is_a_notice() {
-        let formatting: String = (0..200).map(|n| format!("<b title={n}>")).collect();
+        let formatting: String = ["<b title=1>", "<b title=2>"].concat().repeat(100);
         for html in
             ["<div>".repeat(20_000), format!("{formatting}{}", "<p>x".repeat(50_000)), "x".repeat(600_000)]
         {
@@ -333,7 +333,7 @@ mod tests {
         let foreign = format!("<svg>{}", "<td>".repeat(50_000));
         assert_eq!(shown(&foreign), "");
         assert_eq!(shown(&"<td>x".repeat(50_000)), "x".repeat(50_000));
-        let attributes = format!("<p {}>a</p>", (0..50_000).map(|n| format!("a{n} ")).collect::<String>());
+        let attributes = format!("<p {}>a</p>", "a=b c d ".repeat(20_000));
         assert_eq!(shown(&attributes), "<p>a</p>");
     }
 }

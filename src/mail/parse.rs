@@ -80,9 +80,8 @@ impl<'a> Parsed<'a> {
 
     /// The report-type parameter of the whole mail, in lower case; empty without one (RFC 6522 §3).
     pub(super) fn report_type(&self) -> String {
-        let root = self.message.as_ref().and_then(|message| message.parts.first());
-        let kind = root.and_then(|part| part.content_type()?.attribute("report-type"));
-        kind.unwrap_or_default().trim().to_ascii_lowercase()
+        let part = self.message.as_ref().and_then(|message| message.parts.first());
+        part.and_then(|part| Part { raw: self.raw, part }.type_parameter("report-type")).unwrap_or_default()
     }
 
     /// The parts that make up the text of the mail, plain text preferred (RFC 2046 §5.1.4).
@@ -165,15 +164,14 @@ impl<'a> Part<'a> {
 
     /// The name that the sender gave it (RFC 2183 §2.3, RFC 2045 name parameter), uncleaned.
     pub(super) fn name(&self) -> Option<String> {
-        let field = |name| self.field(name);
-        field(HeaderName::ContentDisposition)
+        self.field(&HeaderName::ContentDisposition)
             .and_then(|value| parameter(value, "filename"))
-            .or_else(|| field(HeaderName::ContentType).and_then(|value| parameter(value, "name")))
+            .or_else(|| self.field(&HeaderName::ContentType).and_then(|value| parameter(value, "name")))
     }
 
     /// Its Content-ID without brackets (RFC 2045 §7).
     pub(super) fn content_id(&self) -> Option<String> {
-        let value = String::from_utf8_lossy(self.field(HeaderName::ContentId)?).trim().to_owned();
+        let value = String::from_utf8_lossy(self.field(&HeaderName::ContentId)?).trim().to_owned();
         let id = value.trim_start_matches('<').trim_end_matches('>').trim();
         (!id.is_empty()).then(|| id.to_owned())
     }
@@ -230,13 +228,13 @@ impl<'a> Part<'a> {
         Some(name[..end].to_owned()).filter(|name| !name.is_empty() && !name.starts_with("utf-16"))
     }
 
-    fn field(&self, name: HeaderName<'_>) -> Option<&'a [u8]> {
-        let header = self.part.headers.iter().rfind(|header| header.name == name)?;
+    fn field(&self, name: &HeaderName<'_>) -> Option<&'a [u8]> {
+        let header = self.part.headers.iter().rfind(|header| header.name == *name)?;
         Some(raw_value(self.raw, header))
     }
 
     fn transfer_encoding(&self) -> String {
-        let value = self.field(HeaderName::ContentTransferEncoding).unwrap_or_default().trim_ascii();
+        let value = self.field(&HeaderName::ContentTransferEncoding).unwrap_or_default().trim_ascii();
         let token = value.split(|b| matches!(b, b';' | b'(' | b' ' | b'\t' | b'\r' | b'\n')).next();
         String::from_utf8_lossy(token.unwrap_or_default()).to_ascii_lowercase()
     }

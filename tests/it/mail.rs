@@ -221,6 +221,47 @@ fn check_attachments(name: &str, raw: &[u8], content: &Content, expected: &Expec
     assert_eq!(mail::attachment(raw, attachments.len()), None, "{name}");
 }
 
+/// M04: what is shown of a mail, and all its attachments together, stay in proportion to it.
+#[test]
+fn decoding_does_not_blow_a_mail_up() {
+    let text = |head: &str, piece: &[u8]| {
+        let head = format!("From: a@b.example\r\nContent-Type: text/plain; {head}\r\n\r\n");
+        [head.as_bytes(), &piece.repeat(3_000_000 / piece.len())].concat()
+    };
+    for raw in [
+        text("charset=utf-7", b"+AOQA5A-\r\n"),
+        text("charset=iso-8859-1", b"\xe4\xe4\xe4\r\n"),
+        text("charset=utf-16", b"\x20\xac"),
+        text("charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable", b"=E4=\r\n"),
+        text("charset=utf-8; format=flowed", b"> \r\n"),
+    ] {
+        let content = mail::content(&raw);
+        assert!(content.body.len() < 600_000, "{}", content.body.len());
+        assert_eq!(content.notices, ["the text is cut at 512 KiB"]);
+    }
+    let part = "--b\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n";
+    let raw =
+        format!("From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{}", part.repeat(900));
+    let content = mail::content(raw.as_bytes());
+    assert_eq!(content.attachments.len(), 900);
+    assert!(content.attachments.iter().map(|info| info.size).sum::<usize>() < raw.len());
+}
+
+/// M05: an archive is a file like any other.
+#[test]
+fn no_archive_is_unpacked() {
+    let archive = b"PK\x03\x04 and a petabyte of zeros";
+    for kind in ["application/zip", "application/gzip", "application/x-7z-compressed", "application/x-tar"] {
+        let head = format!(
+            "From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: {kind}; name=a\r\n\r\n"
+        );
+        let raw = [head.as_bytes(), archive, b"\r\n--b--\r\n"].concat();
+        let content = mail::content(&raw);
+        assert_eq!((content.attachments.len(), content.attachments[0].size), (1, archive.len()));
+        assert_eq!(mail::attachment(&raw, 0).map(|(_, bytes)| bytes).as_deref(), Some(&archive[..]));
+    }
+}
+
 /// Everything that is done with a mail; the scan's word is final.
 fn take_in(raw: &[u8]) -> Result<Message, ScanError> {
     mail::prescan(raw)?;

@@ -7,6 +7,8 @@ use super::{
 
 /// Most lines that a client's or relay's line wrapping makes of one.
 const MAX_LINES: usize = 4;
+/// Shortest last line of it in bytes.
+const MIN_BYTES: usize = 6;
 /// Longest such text in bytes.
 const MAX_BYTES: usize = 500;
 
@@ -22,7 +24,7 @@ pub(super) enum Certainty {
 /// Whether the lines up to and with `last` are such a text, and which of them is its first.
 pub(super) fn ending_at(lines: &[Line<'_>], last: usize) -> Option<(usize, Certainty)> {
     let end = lines.get(last)?.text.trim_end_matches(['*', '_', ' ', '\u{a0}']);
-    if !(end.ends_with([':', '：', '︰']) || is_between_dashes(end)) {
+    if end.len() < MIN_BYTES || !(end.ends_with([':', '：', '︰']) || is_between_dashes(end)) {
         return None;
     }
     let mut joined = String::new();

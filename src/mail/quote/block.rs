@@ -7,7 +7,7 @@ use super::{
 
 /// Most lines of a quoted header.
 const MAX_LINES: usize = 14;
-/// Longest label in bytes.
+/// Longest label in characters.
 const MAX_LABEL: usize = 60;
 
 /// How many lines the beginning of a quoted mail takes up that stands at `at`; `None` where none does.
@@ -42,7 +42,7 @@ fn is_dash(c: char) -> bool {
 }
 
 fn is_one_of(core: &str, titles: &[&str]) -> bool {
-    if core.len() > 100 {
+    if core.is_empty() || core.len() > 100 {
         return false;
     }
     let core = core.to_lowercase();
@@ -58,35 +58,36 @@ fn is_rule(text: &str) -> bool {
 
 /// How many lines are fields of a mail, among them From, Subject, and Date or To; `None` otherwise.
 fn fields_at(lines: &[Line<'_>], at: usize) -> Option<usize> {
-    let mut seen: Vec<Label> = Vec::new();
-    let mut last = None;
+    let (mut seen, mut newest, mut length) = (0, 0, 0);
     for (n, line) in lines.get(at..)?.iter().take(MAX_LINES).enumerate() {
-        let labels = labels_of(line.text);
-        let wraps = seen.last().is_some_and(|label| *label == Label::To || *label == Label::Subject);
-        match labels.first() {
-            Some(first) => {
-                let label = labels.iter().find(|label| !seen.contains(label)).unwrap_or(first);
-                seen.push(*label);
-                last = Some(n + 1);
+        if line.labels == 0 {
+            // Lists of addresses and subjects go on in the next line.
+            let wraps = newest == Label::To as u8 || newest == Label::Subject as u8;
+            if !wraps || line.is_blank() || n > length {
+                break;
             }
-            None if n == 0 || !wraps || line.is_blank() || last == Some(n - 1) => break,
-            None => {}
+            continue;
         }
+        // The first meaning that is not there yet: the lowest bit.
+        let new = line.labels & !seen;
+        newest = new & new.wrapping_neg();
+        seen |= newest;
+        length = n + 1;
     }
-    let has = |label| seen.contains(&label);
+    let has = |label: Label| seen & label as u8 != 0;
     let is_head = has(Label::From) && has(Label::Subject) && (has(Label::Date) || has(Label::To));
-    last.filter(|_| is_head)
+    is_head.then_some(length)
 }
 
-/// What the label of a line may mean; empty where it has none.
-fn labels_of(text: &str) -> Vec<Label> {
+/// What the label of a line may mean, a bit for each [`Label`]; 0 where it has none.
+pub(super) fn labels_of(text: &str) -> u8 {
     let text = text.trim_start_matches(['*', ' ', '|']);
     let Some(colon) = text.char_indices().take(MAX_LABEL).find(|(_, c)| matches!(c, ':' | '：')) else {
-        return Vec::new();
+        return 0;
     };
     let label = text[..colon.0].trim_matches(['*', ' ', '\u{a0}', '\u{3000}']).to_lowercase();
     let rows = LABELS.iter().filter(|(_, words)| words.contains(&&*label));
-    rows.map(|(label, _)| *label).collect()
+    rows.fold(0, |bits, (label, _)| bits | *label as u8)
 }
 
 #[cfg(test)]

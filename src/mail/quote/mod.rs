@@ -47,6 +47,8 @@ struct Line<'a> {
     text: &'a str,
     /// With its white space, without its end.
     full: &'a str,
+    /// What the label before its colon may mean, as [`block::labels_of`] has it.
+    labels: u8,
     start: usize,
     end: usize,
 }
@@ -71,7 +73,8 @@ fn lines_of(body: &str) -> Vec<Line<'_>> {
     let places: Vec<_> = body.split_inclusive('\n').map(line).collect();
     let read = |(start, end): (usize, usize)| {
         let full = body[start..end].trim_end_matches(['\n', '\r']);
-        Line { text: full.trim(), full, start, end: start + full.len() }
+        let text = full.trim();
+        Line { text, full, labels: block::labels_of(text), start, end: start + full.len() }
     };
     places.into_iter().map(read).collect()
 }
@@ -85,7 +88,11 @@ pub(super) fn new_part(body: &str, hints: &[Hint], relation: Relation) -> Range<
     let reply = Reply { lines: &lines, first_own, hints, relation };
     let end = match relation {
         Relation::SentOn => lines.len(),
-        _ => reply.unmarked().map_or(lines.len(), |cut| reply.without_tail(cut)),
+        _ => reply.unmarked().map_or(lines.len(), |cut| match reply.without_tail(cut) {
+            // All above is quoted: what is new stands below, unless signs say that it is quoted too.
+            0 => reply.without_tail(lines.len()),
+            end => end,
+        }),
     };
     match lines[..end].iter().rposition(|line| !line.is_blank()) {
         Some(last) => lines[start].start..lines[last].end,

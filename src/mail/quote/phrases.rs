@@ -80,19 +80,19 @@ pub(super) const FORWARDED: &[&str] = &[
     "轉寄的郵件", "转发信息", "전달된 메시지", "전달된 메일", "thư được chuyển tiếp", "pesan terusan",
 ];
 
-/// What the label of a quoted field means.
+/// What the label of a quoted field means: a bit each, the first of several counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Label {
     /// Who wrote it.
-    From,
-    /// When.
-    Date,
-    /// To whom; copies too.
-    To,
+    From = 1,
     /// What about.
-    Subject,
+    Subject = 2,
+    /// When.
+    Date = 4,
+    /// To whom; copies too.
+    To = 8,
     /// Anything else that stands there.
-    Other,
+    Other = 16,
 }
 
 /// The labels that clients put before the fields of a quoted mail. Some mean several things; the first row counts, the

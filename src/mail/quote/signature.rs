@@ -33,7 +33,7 @@ pub(super) fn is_phone_line(text: &str) -> bool {
         Some(first) if !first.is_ascii() => lower.contains(phrase),
         _ => lower.starts_with(*phrase) || ends_with_word(lower, phrase),
     };
-    SENT_WITH.iter().any(|phrase| says(phrase)) && DEVICES.iter().any(|device| lower.contains(device))
+    SENT_WITH.iter().any(says) && DEVICES.iter().any(|device| lower.contains(device))
 }
 
 fn ends_with_word(text: &str, word: &str) -> bool {

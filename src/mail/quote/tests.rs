@@ -111,7 +111,7 @@ proptest! {
         let own = |line: &&String| !line.trim().is_empty() && !line.starts_with('>');
         if kept.is_empty() {
             let mut rest = lines.iter().filter(own);
-            prop_assert!(rest.all(|line| line.ends_with(':') || line.starts_with("On ") || is_head(line)), "{body:?}");
+            prop_assert!(rest.all(|line| line.ends_with([':', '：']) || line.starts_with("On ") || is_head(line)), "{body:?}");
         }
     }
 

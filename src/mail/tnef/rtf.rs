@@ -65,7 +65,7 @@ fn inflated(data: &[u8], size: usize) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn stream(kind: &[u8; 4], size: u32, contents: &[u8]) -> Vec<u8> {
+    fn stream(kind: &[u8], size: u32, contents: &[u8]) -> Vec<u8> {
         let length = u32::try_from(contents.len()).unwrap() + 12;
         [&length.to_le_bytes()[..], &size.to_le_bytes(), kind, &[0; 4], contents].concat()
     }
