@@ -74,14 +74,16 @@ impl<'a> Parsed<'a> {
 
     /// The media type of the whole mail, `type/subtype` in lower case; `text/plain` when it names none (RFC 2045 §5.2).
     pub(super) fn media_type(&self) -> String {
-        let root = self.message.as_ref().and_then(|message| message.parts.first());
-        root.map_or_else(|| media_type(None), |part| media_type(part.content_type()))
+        self.root().map_or_else(|| media_type(None), |root| root.media_type())
     }
 
     /// The report-type parameter of the whole mail, in lower case; empty without one (RFC 6522 §3).
     pub(super) fn report_type(&self) -> String {
-        let part = self.message.as_ref().and_then(|message| message.parts.first());
-        part.and_then(|part| Part { raw: self.raw, part }.type_parameter("report-type")).unwrap_or_default()
+        self.root().and_then(|root| root.type_parameter("report-type")).unwrap_or_default()
+    }
+
+    fn root(&self) -> Option<Part<'_>> {
+        Some(Part { raw: self.raw, part: self.message.as_ref()?.parts.first()? })
     }
 
     /// The parts that make up the text of the mail, plain text preferred (RFC 2046 §5.1.4).

@@ -132,7 +132,7 @@ impl Served {
     }
 
     /// SIGTERM, and the end that it must come to.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
         self.signal("-TERM");
         let rest = self.process.lines.iter().collect::<Vec<_>>().join("\n");
         assert_eq!(self.process.end(), Some(0), "{rest}");
