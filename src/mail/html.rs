@@ -20,22 +20,8 @@ const UNNESTED: &[&str] = &[
 ];
 /// Elements whose content is no text, or none that is shown.
 const HIDDEN: &[&str] = &[
-    "head",
-    "script",
-    "style",
-    "template",
-    "title",
-    "noscript",
-    "svg",
-    "math",
-    "iframe",
-    "object",
-    "select",
-    "textarea",
-    "noembed",
-    "noframes",
-    "xmp",
-    "plaintext",
+    "head", "script", "style", "template", "title", "noscript", "svg", "math", "iframe", "object", "select",
+    "textarea", "noembed", "noframes",
 ];
 
 /// The HTML is larger or deeper than what is worked on.

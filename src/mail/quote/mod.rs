@@ -59,24 +59,20 @@ impl Line<'_> {
     }
 
     fn is_quoted(&self) -> bool {
-        self.text.starts_with('>')
+        self.full.starts_with('>')
     }
 }
 
 fn lines_of(body: &str) -> Vec<Line<'_>> {
-    let mut start = 0;
-    let line = |full: &str| {
-        let whole = full.len();
-        start += whole;
-        (start - whole, start)
-    };
-    let places: Vec<_> = body.split_inclusive('\n').map(line).collect();
-    let read = |(start, end): (usize, usize)| {
-        let full = body[start..end].trim_end_matches(['\n', '\r']);
+    let mut next = 0;
+    let line = |whole: &str| {
+        let start = next;
+        next += whole.len();
+        let full = body[start..next].trim_end_matches(['\n', '\r']);
         let text = full.trim();
         Line { text, full, labels: block::labels_of(text), start, end: start + full.len() }
     };
-    places.into_iter().map(read).collect()
+    body.split_inclusive('\n').map(line).collect()
 }
 
 /// The bytes of `body` that are new. `hints` are in order and within `body`.

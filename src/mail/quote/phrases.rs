@@ -189,7 +189,7 @@ pub(super) const ANSWERED: &[&str] = &[
 /// Prefixes of the subject of a mail that was sent on.
 #[rustfmt::skip]
 pub(super) const SENT_ON: &[&str] = &[
-    "fw", "fwd", "wg", "tr", "rv", "rvia", "i", "enc", "vb", "vl", "vs:", "doorst", "dst", "pd", "fs", "i̇lt",
-    "ilt", "pренос", "továbbítás", "tov", "trans", "rd", "prp", "předáno", "πρθ", "пересл", "пер", "מועבר",
-    "إعادة توجيه", "转发", "轉寄", "轉發", "転送", "전달", "fwd.", "redirect",
+    "fw", "fwd", "wg", "tr", "rv", "i", "enc", "vb", "vl", "doorst", "dst", "pd", "i̇lt",
+    "ilt", "továbbítás", "tov", "trans", "rd", "prp", "předáno", "πρθ", "пересл", "пер", "מועבר",
+    "إعادة توجيه", "转发", "轉寄", "轉發", "転送", "전달", "redirect",
 ];
