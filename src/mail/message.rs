@@ -92,7 +92,9 @@ fn signs(
         author,
         subject,
         media_type: &parsed.map(Parsed::media_type).unwrap_or_default(),
-        report_type: &parsed.map(Parsed::report_type).unwrap_or_default(),
+        report_type: &parsed
+            .and_then(|parsed| parsed.root()?.type_parameter("report-type"))
+            .unwrap_or_default(),
         opening: &opening,
     })
 }

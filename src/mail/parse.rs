@@ -77,12 +77,8 @@ impl<'a> Parsed<'a> {
         self.root().map_or_else(|| media_type(None), |root| root.media_type())
     }
 
-    /// The report-type parameter of the whole mail, in lower case; empty without one (RFC 6522 §3).
-    pub(super) fn report_type(&self) -> String {
-        self.root().and_then(|root| root.type_parameter("report-type")).unwrap_or_default()
-    }
-
-    fn root(&self) -> Option<Part<'_>> {
+    /// The whole mail as one part.
+    pub(super) fn root(&self) -> Option<Part<'_>> {
         Some(Part { raw: self.raw, part: self.message.as_ref()?.parts.first()? })
     }
 
