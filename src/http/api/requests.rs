@@ -57,6 +57,9 @@ fn head(row: &RequestRow) -> Value {
         "project": row.id.project,
         "subject": row.subject,
         "body": null,
+        "new_part": null,
+        "has_html": false,
+        "notices": [],
         "reporter": {
             "address": row.reporter,
             "name": row.reporter_name,
@@ -87,6 +90,9 @@ async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
     }
     let mut value = head(row);
     value["body"] = content.body.as_str().into();
+    value["new_part"] = content.new_text().into();
+    value["has_html"] = content.has_html.into();
+    value["notices"] = content.notices.clone().into();
     value["participants"] = participants(app, &row.reporter, &named).into();
     value["attachments"] = content::attachments(&content);
     value["comments"] = comments.into();
@@ -124,6 +130,21 @@ pub(super) async fn patch(
 pub(super) async fn raw(app: App, Path(id): Path<String>) -> Result<Response, Problem> {
     let row = row(&app, &id).await?;
     content::raw(&app, &row.body, &row.id.to_string()).await
+}
+
+/// `GET /requests/ID/html`.
+pub(super) async fn html(app: App, Path(id): Path<String>) -> Result<Response, Problem> {
+    let row = row(&app, &id).await?;
+    content::html(&app, &row.body).await
+}
+
+/// `GET /requests/ID/comments/N/html`.
+pub(super) async fn comment_html(
+    app: App,
+    Path((id, c)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let (_, body) = comment(&app, &id, &c).await?;
+    content::html(&app, &body).await
 }
 
 /// `GET /requests/ID/attachments/N`.
@@ -174,6 +195,9 @@ fn comment_value(comment: &Comment, content: &Content) -> Value {
     json!({
         "author": comment.author,
         "body": content.body,
+        "new_part": content.new_text(),
+        "has_html": content.has_html,
+        "notices": content.notices,
         "message_id": comment.message_id,
         "created_at": comment.created_at,
         "attachments": content::attachments(content),
