@@ -6,7 +6,7 @@ use crate::{
     store::{
         BodyRef, CommitError, CommittedEntry, Disposition, Entry, Job, JobKind, MailFacts, Queue, Resolution,
         rows::{
-            CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, Rows, SeenRow, Txn, key, read,
+            CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, Rows, SeenRow, SenderKind, Txn, key, read,
         },
     },
     types::{AccountKind, EmailAddress, HeldId, ProjectKey, RequestId, Time},
@@ -124,12 +124,12 @@ fn open(
 ) -> Result<RequestId, CommitError> {
     let reporter = decision.sender.ok_or_else(|| malformed("a request without a sender"))?;
     let request = request.ok_or_else(|| malformed("a request without a number"))?;
-    let account = applying.txn.sender(reporter)?.account;
+    let known: Option<SenderKind> = applying.txn.read(&key::sender(reporter))?;
     let row = RequestIndex {
         seq,
         at: applying.event.plan.at,
         reporter: reporter.clone(),
-        kind: account.map_or(AccountKind::PortalOnly, |account| account.kind),
+        kind: known.and_then(|row| row.account).map_or(AccountKind::PortalOnly, |account| account.kind),
         basis: decision.basis,
         body: decision.body,
     };
