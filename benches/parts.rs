@@ -13,7 +13,8 @@ use std::{hint::black_box, net::IpAddr, sync::Arc};
 use divan::{Bencher, counter::BytesCount};
 use vestibule::{
     access::{
-        AccessSettings, DomainEntry, External, Internal, ProjectAccess, SenderFacts, SiteAccess, Stage, decide,
+        AccessSettings, DomainEntry, External, Internal, ProjectAccess, SenderFacts, SiteAccess, Stage,
+        decide,
     },
     mail::{self, Nature},
     smtp::{Action, Input, MailAnswer, Policy, Protocol, RouteTable, Session},
@@ -35,7 +36,9 @@ fn mail(size: usize) -> Vec<u8> {
         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
         .to_vec();
     while mail.len() < size {
-        mail.extend_from_slice(b"Dear support, the quick brown fox jumped over the lazy dog and now it jams.\r\n");
+        mail.extend_from_slice(
+            b"Dear support, the quick brown fox jumped over the lazy dog and now it jams.\r\n",
+        );
     }
     mail.extend_from_slice(b"--b--\r\n");
     mail
@@ -71,7 +74,9 @@ fn run(session: &mut Session, mut bytes: &[u8], policy: &Policy) -> Option<usize
             Action::Mail(_) => told = Some(Input::Mail(MailAnswer::Open)),
             Action::Reserve(_) => told = Some(Input::Memory(true)),
             Action::Deliver(mail) => {
-                return Some(mail.into_envelope(mail_id(), session_id(), peer(), Time::from_millis(0)).1.len());
+                return Some(
+                    mail.into_envelope(mail_id(), session_id(), peer(), Time::from_millis(0)).1.len(),
+                );
             }
             _ => return None,
         }

@@ -200,7 +200,7 @@ def idle(daemon, size):
     connections = held(daemon, size)
     p50, worst = new_clients(daemon)
     grown = (daemon.rss() - before) * 1024 / size
-    print(f"idle: {size} connections held, {grown:.1f} KiB each; a new client is served within {p50:.1f} ms (median), {worst:.1f} ms (longest of 50)")
+    print(f"idle: {size} connections held, {grown:.1f} KiB each; a new client is served within {p50:.2f} ms (median), {worst:.2f} ms (longest of 50)")
     for connection in connections:
         connection.close()
 

@@ -28,7 +28,8 @@ pub use plan::{
 pub use view::{
     AccountFilter, Comment, Cursor, DecisionFilter, DecisionRow, DeliveryRow, DeliveryState, Health,
     HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue, RequestFilter, RequestRow,
-    SenderView, Settled, Settlement, StoreWork, TokenView, VerificationMail, VerificationState, VerificationView,
+    SenderView, Settled, Settlement, StoreWork, TokenView, VerificationMail, VerificationState,
+    VerificationView,
 };
 
 /// A read failed.

@@ -66,7 +66,9 @@ fn gather(mut gathered: Vec<Unit>, units: &Receiver<Vec<Unit>>) -> Vec<Unit> {
 fn apply(shared: &Shared, mut units: &[Unit], writes: &mut u32) -> Result<(), StoreError> {
     while !units.is_empty() {
         let (mut records, mut count) = (0, 0);
-        while let Some(unit) = units.get(count).filter(|unit| count == 0 || records + unit.records <= MAX_RECORDS) {
+        while let Some(unit) =
+            units.get(count).filter(|unit| count == 0 || records + unit.records <= MAX_RECORDS)
+        {
             records += unit.records;
             count += 1;
         }
@@ -74,7 +76,7 @@ fn apply(shared: &Shared, mut units: &[Unit], writes: &mut u32) -> Result<(), St
         write(shared, now)?;
         units = later;
         *writes += 1;
-        if *writes % FLUSH_EVERY == 0 {
+        if writes.is_multiple_of(FLUSH_EVERY) {
             shared.rows.index.flush()?;
         }
     }

@@ -94,8 +94,8 @@ mod tests {
 
     use super::*;
 
-    fn value(text: &str) -> Option<Value> {
-        Some(Value::from(text.as_bytes()))
+    fn value(text: impl Into<Option<&'static str>>) -> Option<Value> {
+        text.into().map(|text| Value::from(text.as_bytes()))
     }
 
     #[test]

@@ -50,10 +50,7 @@ impl Status {
     }
 
     fn work(&self) -> StoreWork {
-        StoreWork {
-            commits: self.commits.load(Ordering::Relaxed),
-            syncs: self.syncs.load(Ordering::Relaxed),
-        }
+        StoreWork { commits: self.commits.load(Ordering::Relaxed), syncs: self.syncs.load(Ordering::Relaxed) }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {

@@ -12,9 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Shared, applier::MAX_RECORDS, overlay::Unit};
 use crate::store::{
-    CommitError, Committed,
+    CommitError, Committed, Order, StoreError,
     journal::{Append, Appender, BigBody},
-    Order, StoreError,
     machine::{self, Counters, Event},
     rows::{Changes, CheckpointRow, Key, KeyRange, Rows, Txn, Value, Visit, key, merge_scan},
 };

@@ -6,7 +6,8 @@ use crate::{
     store::{
         BodyRef, CommitError, CommittedEntry, Disposition, Entry, Job, JobKind, MailFacts, Queue, Resolution,
         rows::{
-            CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, Rows, SeenRow, SenderKind, Txn, key, read,
+            CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, Rows, SeenRow, SenderKind, Txn,
+            key, read,
         },
     },
     types::{AccountKind, EmailAddress, HeldId, ProjectKey, RequestId, Time},

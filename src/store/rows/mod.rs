@@ -12,7 +12,8 @@ use smallvec::SmallVec;
 use super::{Order, StoreError};
 pub(super) use row::{
     CheckpointRow, CommentIndex, DecisionIndex, HeldIndex, JobIndex, Location, MailState, RequestIndex, Row,
-    SeenRow, SenderKind, SenderRow, SenderVersion, TokenRow, VerificationEnd, VerificationMailRow, VerificationRow, decode, encode,
+    SeenRow, SenderKind, SenderRow, SenderVersion, TokenRow, VerificationEnd, VerificationMailRow,
+    VerificationRow, decode, encode,
 };
 pub(super) use txn::{Changes, Layered, Txn, merge_scan};
 
