@@ -13,8 +13,8 @@ use std::{hint::black_box, net::IpAddr, sync::Arc};
 use divan::{Bencher, counter::BytesCount};
 use vestibule::{
     access::{
-        AccessSettings, DomainEntry, External, Internal, ProjectAccess, SenderFacts, SiteAccess, Stage,
-        decide,
+        AccessSettings, DomainEntry, External, Internal, OnClosed, ProjectAccess, ReplyTo, SenderFacts,
+        SiteAccess, Stage, decide,
     },
     mail::{self, Nature},
     smtp::{Action, Input, MailAnswer, Policy, Protocol, RouteTable, Session},
@@ -156,15 +156,16 @@ fn decision(bencher: Bencher<'_, '_>, domains: usize) {
     let sender: EmailAddress = "ada@mail.partner.example".parse().unwrap();
     let facts = SenderFacts {
         stage: Stage::Intake,
-        duplicate: false,
+        duplicate: None,
         nature: &Nature::Person,
         sender: Ok(&sender),
         standing: Standing::Proven,
         account: None,
-        reply_to: None,
+        reply_to: &ReplyTo::Nothing,
         held: 0,
     };
-    let settings = AccessSettings { site: &site, project: ProjectAccess::Anyone };
+    let settings =
+        AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default() };
     bencher.bench_local(|| decide(black_box(&facts), &settings));
 }
 
@@ -186,15 +187,18 @@ fn plan() -> Plan {
     let site = SiteAccess::default();
     let facts = SenderFacts {
         stage: Stage::Intake,
-        duplicate: false,
+        duplicate: None,
         nature: &Nature::Person,
         sender: Ok(&sender),
         standing: Standing::Proven,
         account: None,
-        reply_to: None,
+        reply_to: &ReplyTo::Nothing,
         held: 0,
     };
-    let verdict = decide(&facts, &AccessSettings { site: &site, project: ProjectAccess::Anyone });
+    let verdict = decide(
+        &facts,
+        &AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default() },
+    );
     Plan {
         at,
         fences: vec![Fence { address: sender.clone(), version: 1 }],
@@ -227,6 +231,7 @@ fn facts_of(sender: EmailAddress, at: Time) -> MailFacts {
         sent_by: None,
         subject: "The printer is on fire".to_owned(),
         message_id: Some("1@partner.example".to_owned()),
+        participants: Vec::new(),
         size: 2048,
         received_at: at,
     }

@@ -211,7 +211,7 @@ impl App {
             verify: verify.clone(),
             config: Arc::clone(&config),
             ops: ops.clone(),
-            explain: explainer(Arc::clone(&store), Arc::clone(&config)),
+            explain: explainer(Arc::clone(&store), seal.clone(), Arc::clone(&config)),
             ready: ready(Arc::clone(&store), shutdown.clone()),
             shutdown: shutdown.clone(),
         };
@@ -356,11 +356,11 @@ fn ready(store: Arc<dyn Store>, shutdown: Shutdown) -> Arc<dyn Fn() -> Result<()
     })
 }
 
-fn explainer(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> http::Explain {
+fn explainer(store: Arc<dyn Store>, seal: TokenSeal, config: Arc<ArcSwap<Config>>) -> http::Explain {
     Arc::new(move |raw, rcpts| {
-        let (store, config) = (Arc::clone(&store), config.load_full());
+        let (store, seal, config) = (Arc::clone(&store), seal.clone(), config.load_full());
         Box::pin(async move {
-            let explained = intake::explain_with(&*store, &config, &rcpts, &raw).await;
+            let explained = intake::explain_with(&*store, &seal, &config, &rcpts, &raw).await;
             let explained = explained.map_err(|error| error.to_string())?;
             serde_json::to_value(explained).map_err(|error| error.to_string())
         })

@@ -120,6 +120,7 @@ fn store(config: &Config) -> Value {
         "path": config.store.path.display().to_string(),
         "min_free": config.store.min_free,
         "duplicate_window": duration(config.store.duplicate_window),
+        "one_request_per_mail": config.store.one_request_per_mail,
     })
 }
 
@@ -204,6 +205,7 @@ fn project(project: &Project) -> Value {
         "name": project.name,
         "addresses": project.addresses,
         "access": project.access.as_str(),
+        "on_closed": project.on_closed.as_str(),
         "via_lists": project.via_lists,
     })
 }

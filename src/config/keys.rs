@@ -237,6 +237,14 @@ pub(super) const SECTIONS: &[Section] = &[
                     "A copy of a mail that was created or held within this time is dropped as a duplicate; \"0s\" = off.",
                 ],
             ),
+            key(
+                "one_request_per_mail",
+                Default("false"),
+                &[
+                    "A mail to several projects makes a request in each. true: in the first, in the order of RCPT, that takes",
+                    "it; the others drop it as a duplicate.",
+                ],
+            ),
         ],
     },
     Section {
@@ -461,6 +469,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 &[
                     "Who may send requests. \"added\": customers whom agents and administrators added. \"existing\": anyone with",
                     "an account; needs account_creation = \"deny\". \"anyone\": needs account_creation = \"allow\".",
+                ],
+            ),
+            key(
+                "on_closed",
+                Default("\"reopen\""),
+                &[
+                    "A reply to a closed request. \"reopen\": a comment, and the request is open again. \"new-linked-request\": a",
+                    "new request that names the closed one. \"drop\": dropped as request-closed.",
                 ],
             ),
             key(

@@ -8,7 +8,7 @@ use super::{
     values::{Read, Wrong, str},
 };
 use crate::{
-    access::{AccountCreation, ProjectAccess},
+    access::{AccountCreation, OnClosed, ProjectAccess},
     authn::{AuthenticationMode, ResultsFormat},
 };
 
@@ -53,6 +53,11 @@ pub(super) fn account_creation(value: &DeValue<'_>) -> Read<AccountCreation> {
 pub(super) fn project_access(value: &DeValue<'_>) -> Read<ProjectAccess> {
     let all = [ProjectAccess::Added, ProjectAccess::Existing, ProjectAccess::Anyone];
     word(value, &all.map(|access| (access.as_str(), access)))
+}
+
+pub(super) fn on_closed(value: &DeValue<'_>) -> Read<OnClosed> {
+    let all = [OnClosed::Reopen, OnClosed::NewLinkedRequest, OnClosed::Drop];
+    word(value, &all.map(|on_closed| (on_closed.as_str(), on_closed)))
 }
 
 pub(super) fn log_format(value: &DeValue<'_>) -> Read<LogFormat> {

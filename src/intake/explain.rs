@@ -6,7 +6,10 @@ use bytes::Bytes;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::plan::{self, Incoming};
+use super::{
+    gather,
+    plan::{self, Incoming},
+};
 use crate::{
     access::{Check, Outcome, Reason},
     config::Config,
@@ -62,14 +65,17 @@ pub fn explain(
     let message = scan(raw)?;
     let known = |address: &EmailAddress| accounts.iter().find(|account| account.address == *address).cloned();
     let account = message.author.as_ref().ok().and_then(|author| known(&author.address));
-    let view = SenderView { account, ..SenderView::default() };
     let envelope = envelope(config, rcpts, raw, &message)?;
+    // What a mail names only a store can tell; a mail that names nothing is no reply.
+    let threads = message.named_ids().is_empty().then(Vec::new);
+    let view = SenderView { account, threads, ..SenderView::default() };
     Ok(run(&Incoming::new(&envelope, raw, &message, config), view))
 }
 
-/// Explains a mail with the accounts, holds and duplicates of the store.
+/// Explains a mail with the accounts, holds, duplicates and requests of the store; `seal` reads the ids that we made.
 pub async fn explain_with(
     store: &dyn Store,
+    seal: &TokenSeal,
     config: &Config,
     rcpts: &[String],
     raw: &Bytes,
@@ -77,13 +83,7 @@ pub async fn explain_with(
     let message = scan(raw)?;
     let envelope = envelope(config, rcpts, raw, &message)?;
     let incoming = Incoming::new(&envelope, raw, &message, config);
-    let view = match &incoming.sender {
-        Ok(address) => {
-            let since = envelope.received_at.minus(config.store.duplicate_window);
-            store.sender(address, &incoming.once_keys(), since).await?
-        }
-        Err(_) => SenderView::default(),
-    };
+    let view = gather::view(store, &incoming, &seal.mint_key(), envelope.received_at).await?;
     Ok(run(&incoming, view))
 }
 

@@ -1,6 +1,7 @@
 //! The way of a mail, in order: limits, parse, judge, gather facts, decide, commit, report. Read this room first.
 
 mod explain;
+mod gather;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,8 @@ use crate::{
         StoreFailed,
     },
     smtp::{Delivery, Envelope},
-    store::{CommitError, Committed, Plan, SenderView, Store, StoreError},
-    types::TokenSeal,
+    store::{CommitError, Committed, Plan, Store, StoreError},
+    types::{MintKey, TokenSeal},
     verify::{Planning, account_word},
 };
 
@@ -41,6 +42,7 @@ pub struct Intake {
     config: Arc<ArcSwap<Config>>,
     ops: Ops,
     seal: TokenSeal,
+    mint: MintKey,
 }
 
 /// Why a mail was not taken; it stays with the relay.
@@ -57,7 +59,8 @@ enum Failed {
 impl Intake {
     /// Into this store, with the settings in force at each mail.
     pub fn new(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>, ops: Ops, seal: TokenSeal) -> Self {
-        Self { store, config, ops, seal }
+        let mint = seal.mint_key();
+        Self { store, config, ops, seal, mint }
     }
 
     /// Decides about a mail and makes the decision durable. Anything but [`Delivery::Accepted`] and
@@ -110,7 +113,10 @@ impl Intake {
     async fn commit(&self, incoming: &Incoming<'_>) -> Result<(Intentions, Committed), Failed> {
         for round in 0..MOST_TRIES {
             let (plan, intentions) = self.plan(incoming).await?;
-            match self.store.commit(plan).await {
+            // The release that is under way makes the request that this mail is a comment on.
+            let waits = intentions.awaits_release && round + 1 < MOST_TRIES;
+            let outcome = if waits { Err(CommitError::Stale) } else { self.store.commit(plan).await };
+            match outcome {
                 Ok(committed) => return Ok((intentions, committed)),
                 Err(CommitError::Stale | CommitError::Duplicate(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -123,13 +129,7 @@ impl Intake {
 
     async fn plan(&self, incoming: &Incoming<'_>) -> Result<(Plan, Intentions), Failed> {
         let now = self.ops.clock.now();
-        let view = match &incoming.sender {
-            Ok(address) => {
-                let since = now.minus(incoming.config.store.duplicate_window);
-                self.store.sender(address, &incoming.once_keys(), since).await?
-            }
-            Err(_) => SenderView::default(),
-        };
+        let view = gather::view(&*self.store, incoming, &self.mint, now).await?;
         let planning = Planning {
             config: incoming.config,
             now,

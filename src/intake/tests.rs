@@ -12,8 +12,9 @@ use crate::{
     config::{self, LogAddresses},
     ops::{Clock, LogBuffer, json_dispatch},
     smtp::{Protocol, Recipient, Route},
-    store::{Effect, memory::Memory},
-    types::{HeldId, MailId, SessionId, Standing, Time, VerificationId},
+    store::{Effect, Kept, SenderView, Thread, memory::Memory},
+    types::{AccountKind, HeldId, MailId, SessionId, Standing, Time, VerificationId},
+    verify,
 };
 
 const RAW: &str = "From: <ada@approved.example>\r\nMessage-ID: <a@approved.example>\r\n\r\nHello\r\n";
@@ -90,7 +91,13 @@ impl Told<'_> {
         let decisions = reasons.iter().map(decision).collect();
         delivery(
             &incoming,
-            &Intentions { decisions, new_account: None, forwarded: self.forwarded, looping: false },
+            &Intentions {
+                decisions,
+                new_account: None,
+                forwarded: self.forwarded,
+                looping: false,
+                awaits_release: false,
+            },
         )
     }
 }
@@ -226,4 +233,36 @@ fn a_recipient_that_is_gone_is_noticed() {
     without.smtp.postmaster = None;
     assert!(Incoming::new(&envelope, &raw, &message, &without).misdirected);
     assert!(envelope.recipients.iter().any(|recipient| recipient.route == Route::Postmaster));
+}
+
+/// A mail that names one which is just being released is planned anew; one that names a mail which only waits is not.
+#[test]
+fn a_reply_awaits_the_release_that_is_under_way() {
+    let config = site();
+    let raw = RAW.replace("\r\n\r\n", "\r\nIn-Reply-To: <first@approved.example>\r\n\r\n");
+    let (raw, message) = (Bytes::from(raw.clone()), mail::read(raw.as_bytes()));
+    let envelope = envelope(&["it@help.example.com"], "x@y.example", &config);
+    let incoming = Incoming::new(&envelope, &raw, &message, &config);
+    let planning = Planning {
+        config: &config,
+        now: Time::from_millis(0),
+        seal: &TokenSeal::new([0; 32]),
+        new_id: &|| uuid::Uuid::from_u128(9),
+        new_token: &|| [0; 32],
+    };
+    let held = HeldId::new(uuid::Uuid::from_u128(1));
+    let waits = Thread { kept: Kept::Held(held), closed: false, involved: false };
+    for (releasing, known, awaits) in [(true, true, true), (false, true, false), (true, false, false)] {
+        let account =
+            verify::new_account(incoming.sender.as_ref().unwrap(), None, AccountKind::Internal, planning.now);
+        let view = SenderView {
+            account: known.then_some(account),
+            held: if releasing { vec![] } else { vec![held] },
+            releasing: if releasing { vec![held] } else { vec![] },
+            threads: Some(vec![("IT".parse().unwrap(), vec![waits])]),
+            ..SenderView::default()
+        };
+        let (_, intentions) = plan(&incoming, view, &planning);
+        assert_eq!(intentions.awaits_release, awaits, "releasing: {releasing}, known: {known}");
+    }
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use tracing::{Level, event};
 
 use super::{DecisionLabels, Ops, RefusalLabels, RequestLabels};
-use crate::types::{EmailAddress, SessionId};
+use crate::types::{EmailAddress, RequestId, SessionId};
 
 /// One thing that happened.
 pub trait Event {
@@ -460,6 +460,26 @@ pub struct AccountDeactivated<'a> {
 impl Event for AccountDeactivated<'_> {
     fn emit(self, ops: &Ops) {
         line!(ops, Level::INFO, "account.deactivated", address = ops.log_address(self.address));
+    }
+}
+
+/// `request.closed`, `request.reopened`: somebody closed a request or opened it again. A reply that opens one is a
+/// `mail.decided` line.
+pub struct RequestStatusChanged<'a> {
+    /// The request.
+    pub request: &'a RequestId,
+    /// Whether it is closed now.
+    pub closed: bool,
+}
+
+impl Event for RequestStatusChanged<'_> {
+    fn emit(self, ops: &Ops) {
+        let request = self.request.to_string();
+        if self.closed {
+            line!(ops, Level::INFO, "request.closed", request);
+        } else {
+            line!(ops, Level::INFO, "request.reopened", request);
+        }
     }
 }
 

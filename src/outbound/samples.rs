@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    access::{DomainList, ProjectAccess, SiteAccess},
+    access::{DomainList, OnClosed, ProjectAccess, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
@@ -54,6 +54,7 @@ pub(super) fn config(relay: Relay) -> Config {
             path: PathBuf::from("data"),
             min_free: 0,
             duplicate_window: Duration::from_hours(168),
+            one_request_per_mail: false,
         },
         mail: MailConfig {
             relay,
@@ -70,6 +71,7 @@ pub(super) fn config(relay: Relay) -> Config {
             name: "IT support".to_owned(),
             addresses: vec!["it@help.example.com".to_owned()],
             access: ProjectAccess::Anyone,
+            on_closed: OnClosed::Reopen,
             via_lists: Vec::new(),
         }],
         routes: Arc::new(RouteTable::new(Some('+'), false, "help.example.com".parse().unwrap())),

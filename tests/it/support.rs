@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use vestibule::{
-    access::{ProjectAccess, SiteAccess},
+    access::{OnClosed, ProjectAccess, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
@@ -36,6 +36,7 @@ pub(crate) fn config() -> Config {
             path: PathBuf::from("data"),
             min_free: 0,
             duplicate_window: Duration::from_hours(7 * 24),
+            one_request_per_mail: false,
         },
         mail: MailConfig {
             relay: Relay::Directory(PathBuf::from("outbound")),
@@ -106,6 +107,7 @@ fn project(key: &str, address: &str) -> Project {
         name: format!("{key} support"),
         addresses: vec![address.to_owned()],
         access: ProjectAccess::Anyone,
+        on_closed: OnClosed::Reopen,
         via_lists: Vec::new(),
     }
 }

@@ -17,7 +17,7 @@ const HALF: usize = 1 << 20;
 /// What an entry takes beside the bytes of its value.
 const ENTRY: usize = 128;
 /// The rows that are kept: senders and mails that were seen.
-const KEPT: [u8; 2] = [b'a', b'd'];
+const KEPT: [u8; 3] = [b'a', b'd', b'n'];
 
 /// Rows as they are, in two halves: the one that fills, and the one that was full before it.
 #[derive(Default)]

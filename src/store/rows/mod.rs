@@ -2,6 +2,7 @@
 //! they change is told in `machine`.
 
 pub(super) mod key;
+mod part;
 mod row;
 mod txn;
 
@@ -10,10 +11,11 @@ use std::{ops::ControlFlow, sync::Arc};
 use smallvec::SmallVec;
 
 use super::{Order, StoreError};
+pub(super) use part::{SenderKind, SenderVersion};
 pub(super) use row::{
     CheckpointRow, CommentIndex, DecisionIndex, HeldIndex, JobIndex, Location, MailState, RequestIndex, Row,
-    SeenRow, SenderKind, SenderRow, SenderVersion, TokenRow, VerificationEnd, VerificationMailRow,
-    VerificationRow, decode, encode,
+    SeenRow, SenderRow, Sighting, TokenRow, VerificationEnd, VerificationMailRow, VerificationRow, decode,
+    encode,
 };
 pub(super) use txn::{Changes, Layered, Txn, merge_scan};
 
