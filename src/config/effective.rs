@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::model::{
-    BareNewlines, Config, LogAddresses, LogFormat, OnDrop, Project, Relay, RelaySecurity, SmtpRelay,
+    AuthenticationConfig, BareNewlines, Config, LogAddresses, LogFormat, OnDrop, Project, Relay,
+    RelaySecurity, SmtpRelay,
 };
 use crate::{
     access::DomainList,
@@ -89,10 +90,23 @@ fn smtp(config: &Config) -> Value {
 }
 
 fn authentication(config: &Config) -> Value {
-    let (mode, relay) = (config.authentication.mode, &config.authentication.relay);
-    if mode == AuthenticationMode::Off {
-        return json!({"mode": "off"});
+    let settings = &config.authentication;
+    match settings.mode {
+        AuthenticationMode::Off => json!({"mode": "off"}),
+        AuthenticationMode::Relay => relay_mode(settings),
+        AuthenticationMode::Verify => json!({
+            "mode": "verify",
+            "internal_relays": texts(&settings.relay.internal_relays),
+            "trusted_arc_sealers": settings.verify.trusted_arc_sealers,
+            "strict_alignment": settings.strict_alignment,
+            "resolver": settings.verify.resolver,
+            "retry_window": duration(settings.verify.retry_window),
+        }),
     }
+}
+
+fn relay_mode(settings: &AuthenticationConfig) -> Value {
+    let relay = &settings.relay;
     json!({
         "mode": "relay",
         "results_from": texts(&relay.results_from),
@@ -103,6 +117,7 @@ fn authentication(config: &Config) -> Value {
         },
         "results_below_received": relay.below_received,
         "internal_relays": texts(&relay.internal_relays),
+        "strict_alignment": settings.strict_alignment,
     })
 }
 

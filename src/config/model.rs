@@ -280,6 +280,28 @@ pub struct AuthenticationConfig {
     pub mode: AuthenticationMode,
     /// Whom mode = "relay" believes.
     pub relay: RelayTrust,
+    /// Domains for whose From only an exact match is aligned.
+    pub strict_alignment: Vec<Domain>,
+    /// What mode = "verify" needs.
+    pub verify: VerifyConfig,
+}
+
+impl AuthenticationConfig {
+    /// Whether only exactly this domain may speak for a From of it (`strict_alignment`).
+    pub fn is_strict(&self, domain: &Domain) -> bool {
+        self.strict_alignment.contains(domain)
+    }
+}
+
+/// `[authentication]`, for mode = "verify".
+#[derive(Debug, Clone, Default)]
+pub struct VerifyConfig {
+    /// The name server to ask; `None` = those of the system.
+    pub resolver: Option<SocketAddr>,
+    /// How old a mail may be for a temporary failure of DNS to send it back to its relay; zero = never.
+    pub retry_window: Duration,
+    /// Whose ARC seals count.
+    pub trusted_arc_sealers: Vec<Domain>,
 }
 
 /// One service project.

@@ -238,7 +238,12 @@ fn config() -> Config {
             never_mail_domains: crate::access::DomainList::default(),
             contact: Some("Service desk, 4711".into()),
         },
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
+        authentication: AuthenticationConfig {
+            mode: AuthenticationMode::Off,
+            relay: RelayTrust::default(),
+            strict_alignment: Vec::new(),
+            verify: VerifyConfig::default(),
+        },
         access: Arc::new(SiteAccess {
             internal: Internal { use_approved_domains: true, approved_domains: approved },
             max_held_per_address: 50,
@@ -288,9 +293,12 @@ impl Server {
             store: dynamic,
             config: Arc::clone(&config),
             ops,
-            explain: Arc::new(|message, rcpts| {
+            explain: Arc::new(|question| {
                 Box::pin(async move {
-                    if message.is_empty() { Err("no mail".to_owned()) } else { Ok(json!({ "rcpts": rcpts })) }
+                    if question.raw.is_empty() {
+                        return Err("no mail".to_owned());
+                    }
+                    Ok(json!({ "rcpts": question.rcpts }))
                 })
             }),
             ready: Arc::new(|| Ok(())),

@@ -7,7 +7,7 @@ use crate::{
         AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage,
         decide,
     },
-    authn::{self, AuthenticationMode, Evidence},
+    authn::Evidence,
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},
     smtp::{Envelope, Route},
@@ -80,12 +80,9 @@ impl<'a> Incoming<'a> {
         raw: &'a Bytes,
         message: &'a Message,
         config: &'a Config,
+        evidence: Evidence,
     ) -> Self {
-        let sender = match &message.author {
-            Ok(author) if config.is_own_address(&author.address) => Err(UnusableSender::Own),
-            Ok(author) => Ok(author.address.clone()),
-            Err(why) => Err(why.clone()),
-        };
+        let sender = sender(message, config);
         let mut projects: Vec<&Project> = Vec::with_capacity(1);
         let mut misdirected = false;
         for recipient in &envelope.recipients {
@@ -98,8 +95,7 @@ impl<'a> Incoming<'a> {
             let known = projects.iter().any(|project| project.key == *key);
             projects.extend(project.filter(|_| !known));
         }
-        let Evidence { standing, may_mail, findings } =
-            evidence(envelope, message, config, sender.as_ref().ok());
+        let Evidence { standing, may_mail, findings } = evidence;
         Self { envelope, raw, message, config, sender, standing, may_mail, findings, projects, misdirected }
     }
 
@@ -147,21 +143,12 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// How far the sender is proven, under the settings.
-fn evidence(
-    envelope: &Envelope,
-    message: &Message,
-    config: &Config,
-    sender: Option<&EmailAddress>,
-) -> Evidence {
-    let settings = &config.authentication;
-    match settings.mode {
-        AuthenticationMode::Off => Evidence::believed(),
-        AuthenticationMode::Relay => {
-            let approved = &config.access.internal.approved_domains;
-            let from = sender.map(|address| (address, approved.contains(address.domain())));
-            authn::judge(&settings.relay, envelope.relay, &message.trace, from)
-        }
+/// The From address, unless it is one of our own (access-rules, check 3).
+pub(super) fn sender(message: &Message, config: &Config) -> Result<EmailAddress, UnusableSender> {
+    match &message.author {
+        Ok(author) if config.is_own_address(&author.address) => Err(UnusableSender::Own),
+        Ok(author) => Ok(author.address.clone()),
+        Err(why) => Err(why.clone()),
     }
 }
 

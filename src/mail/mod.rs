@@ -26,4 +26,4 @@ pub use scan::{
     MAX_STRUCTURED_FIELD, ScanError, prescan,
 };
 pub use sender::Author;
-pub use trace::TraceField;
+pub use trace::{TraceField, handed_over_at};

@@ -10,6 +10,7 @@ use crate::{
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
         MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
+        VerifyConfig,
     },
     smtp::RouteTable,
     store::{Delivery, DeliveryKind, Job, JobKind},
@@ -64,7 +65,12 @@ pub(super) fn config(relay: Relay) -> Config {
             },
         },
         verification: verification(),
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
+        authentication: AuthenticationConfig {
+            mode: AuthenticationMode::Off,
+            relay: RelayTrust::default(),
+            strict_alignment: Vec::new(),
+            verify: VerifyConfig::default(),
+        },
         access: Arc::new(SiteAccess::default()),
         projects: vec![Project {
             key,

@@ -15,6 +15,7 @@ mod crash; // kill -9 of the built binary under load and during release
 mod daemon; // not a test: a whole daemon in this process, for the others
 mod decisions; // fixtures/access: the golden table
 mod dialogues; // fixtures/dialogues: SMTP sessions as data
+mod dns; // not a test: a name server on loopback, for the others
 mod documents; // README.md and docs/ list what there is
 mod faults; // disks that fail, by the seam under the store; tests/faults has the built binary's
 mod listener; // sockets: caps, deadlines, budgets
@@ -28,3 +29,4 @@ mod store; // conformance of the store's engines
 mod support; // what several of them need
 mod threats; // tests/THREATS.md: attacks on the whole daemon
 mod verification; // hold, mail, page, redeem, release
+mod verify_mode; // SPF, DKIM, DMARC and ARC, on a whole daemon

@@ -8,6 +8,7 @@ use vestibule::{
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
         MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
+        VerifyConfig,
     },
     smtp::RouteTable,
     types::ProjectKey,
@@ -46,7 +47,12 @@ pub(crate) fn config() -> Config {
             },
         },
         verification: verification(),
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
+        authentication: AuthenticationConfig {
+            mode: AuthenticationMode::Off,
+            relay: RelayTrust::default(),
+            strict_alignment: Vec::new(),
+            verify: VerifyConfig::default(),
+        },
         access: Arc::new(SiteAccess { max_held_per_address: 50, ..SiteAccess::default() }),
         projects: INBOXES.iter().map(|(key, address)| project(key, address)).collect(),
         routes: Arc::new(routes()),
