@@ -59,6 +59,7 @@ fn policy() -> Policy {
         starttls: false,
         require_tls: false,
         routes: Arc::new(routes),
+        bounces: None,
     }
 }
 
@@ -232,6 +233,7 @@ fn facts_of(sender: EmailAddress, at: Time) -> MailFacts {
         subject: "The printer is on fire".to_owned(),
         message_id: Some("1@partner.example".to_owned()),
         participants: Vec::new(),
+        may_answer: true,
         size: 2048,
         received_at: at,
     }

@@ -3,6 +3,8 @@
 //! The way of a mail: [`prescan`] refuses what could hurt a parser, [`read`] says who wrote it and what it is, and
 //! [`content`] and [`attachment`] show it to people. Nothing here decides; `access` does.
 
+mod arc;
+mod bounce;
 mod clean;
 mod content;
 mod facts;
@@ -16,8 +18,11 @@ mod structure;
 mod text;
 mod trace;
 
+pub use arc::{ArcChain, ArcSet};
+pub use bounce::{Bounce, bounce};
 pub use content::{AttachmentInfo, Content, attachment, content};
 pub use facts::{AutomaticSign, Nature, UnusableSender};
+pub use fields::without_fields;
 pub use message::{MAX_PARTICIPANTS, Message, named_ids, read};
 pub use nature::{NATURE_ROWS, NatureRow};
 pub use scan::{
