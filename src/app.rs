@@ -2,6 +2,7 @@
 //! it is told to stop and then drains. The only file that names every room.
 
 mod care;
+mod resolve;
 
 use std::{
     fs,
@@ -13,13 +14,16 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{net::TcpListener, task::JoinHandle, time};
 
+pub(crate) use resolve::verifier;
+
 use crate::{
+    authn::{NoResolver, Verifier},
     config::Config,
     http,
-    intake::{self, Intake},
+    intake::{self, Intake, Question},
     listener::{self, Gate},
     ops::{
         self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreDamaged,
@@ -63,6 +67,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// DNS can't be asked.
+    #[error(transparent)]
+    Resolver(#[from] NoResolver),
     /// The runtime is ending.
     #[error("the runtime is stopping")]
     Stopping,
@@ -98,6 +105,7 @@ pub struct App {
     store: Arc<dyn Store>,
     verify: Verify,
     seal: TokenSeal,
+    verifier: Arc<ArcSwapOption<Verifier>>,
     shutdown: Shutdown,
     smtp: Vec<TcpListener>,
     pages: TcpListener,
@@ -109,6 +117,7 @@ pub struct App {
 #[derive(Clone)]
 pub struct Reload {
     config: Arc<ArcSwap<Config>>,
+    verifier: Arc<ArcSwapOption<Verifier>>,
     ops: Ops,
 }
 
@@ -120,6 +129,7 @@ impl App {
 
     /// Like [`App::start`], with the store on this disk; for those who want to see it fail.
     pub async fn start_on(config: Config, ops: Ops, disk: Arc<dyn Disk>) -> Result<Self, StartError> {
+        let verifier = Arc::new(ArcSwapOption::new(verifier(&config)?.map(Arc::new)));
         let (store, seal) = open(&config, &ops, disk).await?;
         let mut smtp = Vec::with_capacity(config.smtp.listen.len());
         for address in &config.smtp.listen {
@@ -134,7 +144,7 @@ impl App {
         let config = Arc::new(ArcSwap::from_pointee(config));
         let verify = Verify::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
         let shutdown = Shutdown::new();
-        Ok(Self { config, ops, store, verify, seal, shutdown, smtp, pages, admin, addresses })
+        Ok(Self { config, ops, store, verify, seal, verifier, shutdown, smtp, pages, admin, addresses })
     }
 
     /// Where it listens.
@@ -149,7 +159,11 @@ impl App {
 
     /// Changes its settings.
     pub fn reload_handle(&self) -> Reload {
-        Reload { config: Arc::clone(&self.config), ops: self.ops.clone() }
+        Reload {
+            config: Arc::clone(&self.config),
+            verifier: Arc::clone(&self.verifier),
+            ops: self.ops.clone(),
+        }
     }
 
     /// The store, for those who look into a daemon in the same process (tests, `demo`).
@@ -194,8 +208,14 @@ impl App {
     }
 
     fn spawn(self) -> Vec<JoinHandle<()>> {
-        let Self { config, ops, store, verify, seal, shutdown, smtp, pages, admin, .. } = self;
-        let intake = Intake::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
+        let Self { config, ops, store, verify, seal, verifier, shutdown, smtp, pages, admin, .. } = self;
+        let intake = Intake::new(
+            Arc::clone(&store),
+            Arc::clone(&config),
+            ops.clone(),
+            seal.clone(),
+            Arc::clone(&verifier),
+        );
         let parts = listener::Parts {
             config: Arc::clone(&config),
             ops: ops.clone(),
@@ -211,7 +231,7 @@ impl App {
             verify: verify.clone(),
             config: Arc::clone(&config),
             ops: ops.clone(),
-            explain: explainer(Arc::clone(&store), Arc::clone(&config)),
+            explain: explainer(Arc::clone(&store), seal.clone(), Arc::clone(&config), verifier),
             ready: ready(Arc::clone(&store), shutdown.clone()),
             shutdown: shutdown.clone(),
         };
@@ -246,6 +266,7 @@ impl Reload {
             ConfigWarning { warning: &warning }.emit(&self.ops);
         }
         self.ops.set_log_addresses(config.log.addresses);
+        resolve::anew(&self.verifier, &old, &config, &self.ops);
         self.config.store(Arc::new(config));
         in_force(&self.config.load(), &self.ops);
     }
@@ -356,11 +377,19 @@ fn ready(store: Arc<dyn Store>, shutdown: Shutdown) -> Arc<dyn Fn() -> Result<()
     })
 }
 
-fn explainer(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> http::Explain {
-    Arc::new(move |raw, rcpts| {
-        let (store, config) = (Arc::clone(&store), config.load_full());
+fn explainer(
+    store: Arc<dyn Store>,
+    seal: TokenSeal,
+    config: Arc<ArcSwap<Config>>,
+    verifier: Arc<ArcSwapOption<Verifier>>,
+) -> http::Explain {
+    Arc::new(move |http::ExplainRequest { raw, rcpts, client }| {
+        let (store, seal) = (Arc::clone(&store), seal.clone());
+        let (config, verifier) = (config.load_full(), verifier.load_full());
         Box::pin(async move {
-            let explained = intake::explain_with(&*store, &config, &rcpts, &raw).await;
+            let question = Question { raw, rcpts, client };
+            let verifier = verifier.as_deref();
+            let explained = intake::explain_with(&*store, &seal, &config, verifier, &question).await;
             let explained = explained.map_err(|error| error.to_string())?;
             serde_json::to_value(explained).map_err(|error| error.to_string())
         })

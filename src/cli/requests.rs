@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     CommandResult,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::types::{EmailAddress, ProjectKey, RequestId};
 
-/// Requests: list them, show one, get its mail as it was received
+/// Requests: list them, show one, get its mail as it was received, close and reopen
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  vestibule requests list --project IT")]
 pub(super) struct Args {
@@ -25,6 +25,12 @@ enum Command {
     List(ListArgs),
     Show(ShowArgs),
     Raw(RawArgs),
+    /// Close a request; `on_closed` of its project says what becomes of replies
+    #[command(after_help = "Example:\n  vestibule requests close IT-12")]
+    Close(WhichArgs),
+    /// Open a closed request again
+    #[command(after_help = "Example:\n  vestibule requests reopen IT-12")]
+    Reopen(WhichArgs),
 }
 
 /// The newest requests
@@ -71,11 +77,12 @@ struct RawArgs {
     which: WhichArgs,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     column("ID", &["/id"]),
     column("CREATED", &["/created_at"]),
     cut_column("REPORTER", &["/reporter/address"], 40),
     column("ACCOUNT", &["/reporter/account"]),
+    column("STATUS", &["/status"]),
     column("BASIS", &["/basis"]),
     cut_column("SUBJECT", &["/subject"], 60),
 ];
@@ -102,6 +109,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
             let mail = args.api.client()?.get_bytes(&(path(&args.id) + "/raw"))?;
             Ok(out.write_all(&mail)?)
         }
+        Command::Close(args) => set_status(args, "closed", out),
+        Command::Reopen(args) => set_status(args, "open", out),
     }
 }
 
@@ -126,6 +135,16 @@ fn one_text(request: &mut Value, full: bool) {
         );
     }
     fields.insert("body".to_owned(), new);
+}
+
+fn set_status(args: &WhichArgs, status: &str, out: &mut dyn Write) -> CommandResult {
+    let request = args.api.client()?.patch(&path(&args.id), &json!({ "status": status }))?;
+    if args.api.json {
+        writeln!(out, "{request}")?;
+    } else {
+        writeln!(out, "{} is {status}", args.id)?;
+    }
+    Ok(())
 }
 
 fn path(id: &RequestId) -> String {

@@ -1,13 +1,14 @@
 //! What the configuration means, once it is valid. Every field's key, default and meaning stand in
 //! `deploy/vestibule.example.toml` (contract: *Configuration*).
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
 use crate::{
-    access::{ProjectAccess, SiteAccess},
+    access::{OnClosed, ProjectAccess, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
+    mail::MAX_PARTICIPANTS,
     smtp::RouteTable,
     types::{Domain, EmailAddress, ProjectKey},
 };
@@ -55,6 +56,14 @@ impl Config {
     /// (access-rules, check 3).
     pub fn is_own_address(&self, address: &EmailAddress) -> bool {
         self.mail.from.address == *address || self.routes.route(address).is_some()
+    }
+
+    /// Of the addresses in To and Cc of a mail those that become participants: all but ours and the sender's, at most
+    /// [`MAX_PARTICIPANTS`], each once.
+    pub fn participants(&self, sender: &EmailAddress, named: &[EmailAddress]) -> Vec<EmailAddress> {
+        let mut seen = HashSet::new();
+        let others = named.iter().filter(|address| *address != sender && !self.is_own_address(address));
+        others.filter(|address| seen.insert(address.key())).take(MAX_PARTICIPANTS).cloned().collect()
     }
 }
 
@@ -167,6 +176,8 @@ pub struct StoreConfig {
     pub min_free: u64,
     /// How long a mail is remembered so that its copy is dropped; zero = not at all.
     pub duplicate_window: Duration,
+    /// A mail to several projects counts for the first that takes it.
+    pub one_request_per_mail: bool,
 }
 
 /// `[mail]`: what the daemon sends.
@@ -269,6 +280,28 @@ pub struct AuthenticationConfig {
     pub mode: AuthenticationMode,
     /// Whom mode = "relay" believes.
     pub relay: RelayTrust,
+    /// Domains for whose From only an exact match is aligned.
+    pub strict_alignment: Vec<Domain>,
+    /// What mode = "verify" needs.
+    pub verify: VerifyConfig,
+}
+
+impl AuthenticationConfig {
+    /// Whether only exactly this domain may speak for a From of it (`strict_alignment`).
+    pub fn is_strict(&self, domain: &Domain) -> bool {
+        self.strict_alignment.contains(domain)
+    }
+}
+
+/// `[authentication]`, for mode = "verify".
+#[derive(Debug, Clone, Default)]
+pub struct VerifyConfig {
+    /// The name server to ask; `None` = those of the system.
+    pub resolver: Option<SocketAddr>,
+    /// How old a mail may be for a temporary failure of DNS to send it back to its relay; zero = never.
+    pub retry_window: Duration,
+    /// Whose ARC seals count.
+    pub trusted_arc_sealers: Vec<Domain>,
 }
 
 /// One service project.
@@ -282,6 +315,8 @@ pub struct Project {
     pub addresses: Vec<String>,
     /// Who may send requests.
     pub access: ProjectAccess,
+    /// What becomes of replies to its closed requests.
+    pub on_closed: OnClosed,
     /// List-Ids of groups that forward to its addresses, lower case, without angle brackets.
     pub via_lists: Vec<String>,
 }

@@ -92,7 +92,8 @@ fn relation(block: &HeaderBlock<'_>) -> Relation {
     Relation::of(subject.trim(), names_another)
 }
 
-fn addresses(block: &HeaderBlock<'_>, names: &[&'static str]) -> Vec<EmailAddress> {
+/// The addresses of these fields, each once.
+pub(super) fn addresses(block: &HeaderBlock<'_>, names: &[&'static str]) -> Vec<EmailAddress> {
     let fields = names.iter().flat_map(|name| block.all(name));
     let mut seen = std::collections::HashSet::new();
     fields

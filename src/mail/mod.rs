@@ -28,7 +28,7 @@ pub use attachment::{AttachmentInfo, AttachmentKind, attachment};
 pub use content::{Content, content};
 pub use display::display_html;
 pub use facts::{AutomaticSign, Nature, UnusableSender};
-pub use message::{Message, read};
+pub use message::{MAX_PARTICIPANTS, Message, named_ids, read};
 pub use nature::{NATURE_ROWS, NatureRow};
 pub use quote::REPLY_MARKER;
 pub use scan::{
@@ -37,4 +37,4 @@ pub use scan::{
     MAX_STRUCTURED_FIELD, ScanError, prescan,
 };
 pub use sender::Author;
-pub use trace::TraceField;
+pub use trace::{TraceField, handed_over_at};

@@ -15,9 +15,10 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{
-    AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DedupKey,
-    DeliveryRow, Health, HeldFilter, HeldRow, Lease, Order, Page, PageRequest, Plan, Queue, RequestFilter,
-    RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView, VerificationView, audit,
+    AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DeliveryRow,
+    Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page, PageRequest, Plan, Queue, RequestFilter,
+    RequestRow, SenderView, Settled, Settlement, Store, StoreError, Thread, TokenView, VerificationView,
+    audit,
     leases::Leases,
     machine::{self, Counters, Event, PlanEvent, SettleEvent},
     query::{self, Records, View},
@@ -205,10 +206,14 @@ impl Store for Memory {
     async fn sender(
         &self,
         address: &EmailAddress,
-        once: &[DedupKey],
+        once: &[Once],
         since: Time,
     ) -> Result<SenderView, StoreError> {
         query::sender(&self.state()?.rows, address, once, since)
+    }
+
+    async fn threads(&self, sender: &EmailAddress, named: &Named) -> Result<Vec<Thread>, StoreError> {
+        query::threads(&self.state()?.rows, sender, named)
     }
 
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {

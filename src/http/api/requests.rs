@@ -1,12 +1,15 @@
 //! Requests, their comments, and the mails they came from.
 
 use axum::{Json, extract::Path, response::Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{content, params::Params};
+use super::{body::Body, content, params::Params};
 use crate::{
     http::{App, problem::Problem},
-    store::{BodyRef, Comment, RequestFilter, RequestRow},
+    mail::Content,
+    ops::{Event, RequestStatusChanged},
+    store::{BodyRef, Comment, Effect, Plan, RequestFilter, RequestRow, RequestStatus},
     types::{EmailAddress, RequestId},
 };
 
@@ -66,6 +69,9 @@ fn head(row: &RequestRow) -> Value {
         "message_id": row.message_id,
         "created_at": row.created_at,
         "basis": row.basis,
+        "status": row.status(),
+        "closed_at": row.closed_at,
+        "follows": row.follows,
         "attachments": [],
         "comments": [],
     })
@@ -74,10 +80,12 @@ fn head(row: &RequestRow) -> Value {
 /// A request as the API shows it, and how many bytes of mail were read for it.
 async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
     let (content, mut size) = content::read(app, &row.body).await?;
+    let mut named = content.participants.clone();
     let mut comments = Vec::new();
     for comment in app.state.store.comments(&row.id).await? {
-        let (value, bytes) = comment_value(app, &comment).await?;
-        comments.push(value);
+        let (content, bytes) = content::read(app, &comment.body).await?;
+        comments.push(comment_value(&comment, &content));
+        named.extend(content.participants);
         size += bytes;
     }
     let mut value = head(row);
@@ -85,10 +93,37 @@ async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
     value["new_part"] = content.new_text().into();
     value["has_html"] = content.has_html.into();
     value["notices"] = content.notices.clone().into();
-    value["participants"] = participants(app, &row.reporter, &content.participants).into();
+    value["participants"] = participants(app, &row.reporter, &named).into();
     value["attachments"] = content::attachments(&content);
     value["comments"] = comments.into();
     Ok((value, size))
+}
+
+/// What of a request is to change.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Patch {
+    status: RequestStatus,
+}
+
+/// `PATCH /requests/ID`: closes it or opens it again.
+pub(super) async fn patch(
+    app: App,
+    Path(id): Path<String>,
+    params: Params,
+    Body(patch): Body<Patch>,
+) -> Result<Json<Value>, Problem> {
+    params.done()?;
+    let before = row(&app, &id).await?;
+    if before.status() != patch.status {
+        let effects = vec![Effect::SetStatus(before.id.clone(), patch.status)];
+        let at = app.state.ops.clock.now();
+        app.state.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await?;
+        let closed = patch.status == RequestStatus::Closed;
+        RequestStatusChanged { request: &before.id, closed }.emit(&app.state.ops);
+    }
+    let row = row(&app, &id).await?;
+    whole(&app, &row).await.map(|(value, _)| Json(value))
 }
 
 /// `GET /requests/ID/raw`: the mail as it was received.
@@ -156,9 +191,8 @@ fn number(text: &str) -> Result<usize, Problem> {
     text.parse().map_err(|_| Problem::not_found(format!("{text:?} is no number; they are counted from 0.")))
 }
 
-async fn comment_value(app: &App, comment: &Comment) -> Result<(Value, usize), Problem> {
-    let (content, size) = content::read(app, &comment.body).await?;
-    let value = json!({
+fn comment_value(comment: &Comment, content: &Content) -> Value {
+    json!({
         "author": comment.author,
         "body": content.body,
         "new_part": content.new_text(),
@@ -166,14 +200,12 @@ async fn comment_value(app: &App, comment: &Comment) -> Result<(Value, usize), P
         "notices": content.notices,
         "message_id": comment.message_id,
         "created_at": comment.created_at,
-        "attachments": content::attachments(&content),
-    });
-    Ok((value, size))
+        "attachments": content::attachments(content),
+    })
 }
 
-/// Those in To and Cc beside the reporter and our own inboxes.
+/// Those in To and Cc of all its mails, beside the reporter and our own addresses.
 fn participants(app: &App, reporter: &EmailAddress, named: &[EmailAddress]) -> Vec<String> {
-    let config = app.state.config.load();
-    let others = named.iter().filter(|address| *address != reporter && !config.is_own_address(address));
-    others.map(|address| address.spelling().to_owned()).collect()
+    let all = app.state.config.load().participants(reporter, named);
+    all.iter().map(|address| address.spelling().to_owned()).collect()
 }

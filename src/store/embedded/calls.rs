@@ -12,9 +12,10 @@ use tokio::sync::Notify;
 use super::{DROP_LIMIT, Embedded};
 use crate::{
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DedupKey,
-        DeliveryRow, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan, Queue, RequestFilter,
-        RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView, VerificationView, audit,
+        AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DeliveryRow,
+        Health, HeldFilter, HeldRow, Lease, Named, Once, Page, PageRequest, Plan, Queue, RequestFilter,
+        RequestRow, SenderView, Settled, Settlement, Store, StoreError, Thread, TokenView, VerificationView,
+        audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
         query,
@@ -27,10 +28,14 @@ impl Store for Embedded {
     async fn sender(
         &self,
         address: &EmailAddress,
-        once: &[DedupKey],
+        once: &[Once],
         since: Time,
     ) -> Result<SenderView, StoreError> {
         query::sender(self.view()?.rows, address, once, since)
+    }
+
+    async fn threads(&self, sender: &EmailAddress, named: &Named) -> Result<Vec<Thread>, StoreError> {
+        query::threads(self.view()?.rows, sender, named)
     }
 
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {

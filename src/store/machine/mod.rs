@@ -10,11 +10,13 @@ mod mails;
 mod plan;
 mod prepare;
 mod sweep;
+mod threads;
 mod verifications;
 
 pub(super) use event::{Event, HurryEvent, PlanEvent, SettleEvent, SweepEvent, Turn};
-pub(super) use prepare::{Counters, prepare, seen_since};
+pub(super) use prepare::{Counters, prepare};
 pub(super) use sweep::candidates;
+pub(super) use threads::seen_since;
 
 use super::{
     CommitError, Committed,

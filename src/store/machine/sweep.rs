@@ -13,7 +13,8 @@ use crate::{
     types::{Time, VerificationId},
 };
 
-/// The letters that are swept, in the order of their keys.
+/// The letters that are swept, in the order of their keys. What is remembered under a Message-ID stays: a reply may name it
+/// after years.
 const SWEPT: [u8; 3] = [b'd', b't', b'v'];
 /// Most rows looked at in one sweep for each that may be removed.
 const LOOKS: usize = 16;
@@ -72,7 +73,7 @@ fn has_ended(
     tokens_before: Time,
 ) -> Result<bool, StoreError> {
     Ok(match key.first() {
-        Some(b'd') => decode::<SeenRow>(key, value)?.at < duplicates_before,
+        Some(b'd') => decode::<SeenRow>(key, value)?.0.iter().all(|seen| seen.at < duplicates_before),
         Some(b't') => decode::<TokenRow>(key, value)?.expires_at < tokens_before,
         Some(b'v') => decode::<VerificationRow>(key, value)?.end.is_some_and(|end| end.at() < tokens_before),
         _ => false,

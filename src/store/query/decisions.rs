@@ -108,7 +108,7 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
         return damaged("the record has no such decision".to_owned());
     };
     let (request, held) = match disposition {
-        Disposition::Open => (opened, ended),
+        Disposition::Open | Disposition::Follow(_) => (opened, ended),
         Disposition::Comment(request) => (Some(request), ended),
         Disposition::Hold { held, .. } => (None, Some(held)),
         Disposition::Drop { .. } => (None, ended),
