@@ -224,6 +224,7 @@ impl App {
                 let intake = intake.clone();
                 Box::pin(async move { intake.deliver(envelope, raw).await })
             }),
+            mint: seal.mint_key(),
             shutdown: shutdown.clone(),
         };
         let state = http::State {

@@ -13,6 +13,7 @@ use super::model::{
 use crate::{
     access::DomainList,
     authn::{AuthenticationMode, ResultsFormat},
+    templates::Language,
 };
 
 /// Stands for a secret.
@@ -28,7 +29,7 @@ impl Config {
             "smtp": smtp(self),
             "http": http(self),
             "store": store(self),
-            "mail": {"relay": relay(&self.mail.relay), "from": from(self)},
+            "mail": mail(self),
             "verification": verification(self),
             "authentication": authentication(self),
             "access": access(self),
@@ -97,8 +98,8 @@ fn authentication(config: &Config) -> Value {
         AuthenticationMode::Verify => json!({
             "mode": "verify",
             "internal_relays": texts(&settings.relay.internal_relays),
-            "trusted_arc_sealers": settings.verify.trusted_arc_sealers,
-            "strict_alignment": settings.strict_alignment,
+            "trusted_arc_sealers": texts(&settings.relay.arc_sealers),
+            "strict_alignment": texts(&settings.relay.strict_alignment),
             "resolver": settings.verify.resolver,
             "retry_window": duration(settings.verify.retry_window),
         }),
@@ -117,7 +118,8 @@ fn relay_mode(settings: &AuthenticationConfig) -> Value {
         },
         "results_below_received": relay.below_received,
         "internal_relays": texts(&relay.internal_relays),
-        "strict_alignment": settings.strict_alignment,
+        "trusted_arc_sealers": texts(&relay.arc_sealers),
+        "strict_alignment": texts(&relay.strict_alignment),
     })
 }
 
@@ -136,6 +138,30 @@ fn store(config: &Config) -> Value {
         "min_free": config.store.min_free,
         "duplicate_window": duration(config.store.duplicate_window),
         "one_request_per_mail": config.store.one_request_per_mail,
+    })
+}
+
+/// The operator's templates are settings too: they are shown by the digest of all texts in force.
+fn mail(config: &Config) -> Value {
+    let mail = &config.mail;
+    let relay_ca = match &config.mail.relay {
+        Relay::Smtp(relay) => relay.authorities.as_ref().map(|all| format!("certificates: {}", all.len())),
+        Relay::Directory(_) => None,
+    };
+    let texts: Vec<String> = mail.templates.files().map(|(name, text)| format!("{name}\0{text}")).collect();
+    json!({
+        "relay": relay(&mail.relay),
+        "relay_ca": relay_ca,
+        "from": from(config),
+        "acknowledge": mail.acknowledge,
+        "max_acknowledgements_per_address_per_day": mail.max_acknowledgements_per_address_per_day,
+        "max_acknowledgements_per_minute": mail.max_acknowledgements_per_minute,
+        "bounce_domain": mail.bounce_domain,
+        "language": mail.language.as_str(),
+        "templates": mail.templates_folder.as_ref().map(|folder| json!({
+            "path": folder.display().to_string(),
+            "digest": version(&texts.join("\0")),
+        })),
     })
 }
 
@@ -193,6 +219,7 @@ fn access(config: &Config) -> Value {
             "allow_portal_only_accounts": access.external.allow_portal_only_accounts,
             "only_allowed_domains": access.external.only_allowed_domains,
             "allowed_domains": domains(&access.external.allowed_domains),
+            "confirm_address": config.mail.confirm_address,
         },
         "portal": {
             "account_creation": access.portal.account_creation.as_str(),
@@ -222,6 +249,7 @@ fn project(project: &Project) -> Value {
         "access": project.access.as_str(),
         "on_closed": project.on_closed.as_str(),
         "via_lists": project.via_lists,
+        "language": project.language.as_ref().map(Language::as_str),
     })
 }
 

@@ -14,6 +14,7 @@ mod names;
 mod reader;
 mod secrets;
 mod sections;
+mod texts;
 mod tls;
 mod unknown;
 mod urls;

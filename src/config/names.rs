@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     access::DomainEntry,
+    templates::Language,
     types::{AddressError, Domain, EmailAddress, ProjectKey},
 };
 
@@ -101,6 +102,13 @@ pub(super) fn project_key(value: &DeValue<'_>) -> Read<ProjectKey> {
         };
         Wrong::new(format!("\"{text}\" is no project key"), fix)
     })
+}
+
+/// The language of our mails.
+pub(super) fn language(value: &DeValue<'_>) -> Read<Language> {
+    let text = str(value, "\"de\"")?;
+    let fix = "write its tag, such as \"en\", \"de\" or \"pt-br\"";
+    text.parse().map_err(|error| Wrong::new(format!("\"{text}\" is {error}"), fix))
 }
 
 /// A List-Id (RFC 2919), with or without angle brackets; lower case, without them.

@@ -1,19 +1,23 @@
 //! Reads each table of the file into its part of [`Config`](super::Config). Every key of a table is read before the first
 //! `?`, so that one mistake hides no other.
 
-use std::{io, num::NonZeroU32, path::Path};
+use std::{io, num::NonZeroU32, path::Path, sync::Arc};
 
 use super::{
     keys::{PROJECTS, section},
-    model::{AdminToken, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig, VerificationConfig},
+    model::{
+        AdminToken, HttpConfig, LogConfig, MailConfig, Relay, RelaySecurity, SmtpConfig, StoreConfig,
+        VerificationConfig,
+    },
     names::{self, Inbox, NeverMail},
     reader::{Placed, Reader, Scope},
-    tls, urls,
+    texts, tls, urls,
     values::{self, Wrong},
     words,
 };
 use crate::{
     access::{DomainEntry, DomainList, External, Internal, OnClosed, Portal, ProjectAccess, SiteAccess},
+    templates::Language,
     types::{Domain, ProjectKey},
 };
 
@@ -26,33 +30,11 @@ const MIN_TOKEN: usize = 16;
 /// Largest size elsewhere: 1 PiB; more is a slip.
 const MAX_SIZE: u64 = 1 << 50;
 
-/// Reads the file that a key names, relative to the configuration file.
+/// Reads the file that a key names, relative to the configuration file; of a folder the names in it, one a line.
 pub(super) type ReadFile<'r> = dyn Fn(&Path) -> io::Result<String> + 'r;
 
 pub(super) fn scope<'d>(r: &Reader<'d>, name: &str) -> Option<Scope<'d>> {
     section(name).map(|section| r.scope(section))
-}
-
-/// A key of a later issue: it is read, and refused unless it says what holds anyway.
-fn later<T>(
-    r: &mut Reader<'_>,
-    at: (&str, &str),
-    read: impl Fn(&toml::de::DeValue<'_>) -> Result<T, Wrong>,
-    idle: impl Fn(&T) -> bool,
-) {
-    let Some(scope) = scope(r, at.0) else { return };
-    if r.optional(&scope, at.1, read).is_some_and(|value| !idle(&value)) {
-        not_yet(r, &scope, at.1);
-    }
-}
-
-pub(super) fn not_yet(r: &mut Reader<'_>, scope: &Scope<'_>, name: &str) {
-    let fix = format!("remove the key `{name}` for now");
-    r.mistake(scope, name, Wrong::new("this is not yet built", fix));
-}
-
-fn never<T>(_: &T) -> bool {
-    false
 }
 
 pub(super) fn hostname(r: &mut Reader<'_>) -> Option<Domain> {
@@ -173,13 +155,38 @@ pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
     })
 }
 
-pub(super) fn mail(r: &mut Reader<'_>, folder: &Path) -> Option<MailConfig> {
+pub(super) fn mail(r: &mut Reader<'_>, folder: &Path, read_file: &ReadFile<'_>) -> Option<MailConfig> {
     let at = scope(r, "mail")?;
-    let relay = r.value(&at, "relay", urls::relay(folder));
+    let mut relay = r.value(&at, "relay", urls::relay(folder));
+    let authorities = tls::authorities(r, &at, folder, read_file);
+    match &mut relay {
+        Some(Relay::Smtp(relay)) if relay.security != RelaySecurity::None => relay.authorities = authorities,
+        Some(_) if authorities.is_some() => {
+            r.warnings.push("mail.relay_ca has no effect: mail.relay is not spoken to within TLS".to_owned());
+        }
+        _ => {}
+    }
     let from = r.value(&at, "from", names::mailbox);
-    later(r, ("mail", "acknowledge"), values::truth, |on| !on);
-    later(r, ("mail", "bounce_domain"), names::domain, never);
-    Some(MailConfig { relay: relay?, from: from? })
+    let acknowledge = r.value(&at, "acknowledge", values::truth);
+    let per_day = r.value(&at, "max_acknowledgements_per_address_per_day", values::number(1, 10_000));
+    let per_minute = r.value(&at, "max_acknowledgements_per_minute", values::number(1, 100_000));
+    let bounce_domain = r.optional(&at, "bounce_domain", names::domain);
+    let language = r.value(&at, "language", names::language);
+    let (templates_folder, templates) = texts::templates(r, &at, folder, read_file);
+    let confirm_address =
+        scope(r, "access.external").and_then(|external| r.value(&external, "confirm_address", values::truth));
+    Some(MailConfig {
+        relay: relay?,
+        from: from?,
+        acknowledge: acknowledge?,
+        max_acknowledgements_per_address_per_day: NonZeroU32::new(per_day?)?,
+        max_acknowledgements_per_minute: NonZeroU32::new(per_minute?)?,
+        confirm_address: confirm_address?,
+        bounce_domain,
+        language: language?,
+        templates_folder,
+        templates: Arc::new(templates),
+    })
 }
 
 /// `[verification]`, and `max_held_per_address`, which is kept with the access settings.
@@ -230,7 +237,6 @@ pub(super) fn access(r: &mut Reader<'_>, max_held: Option<usize>) -> Option<Site
     let portal_only = r.value(&external, "allow_portal_only_accounts", values::truth);
     let restrict = r.value(&external, "only_allowed_domains", values::truth);
     let allowed = domains(r, &external, "allowed_domains");
-    later(r, ("access.external", "confirm_address"), values::truth, |on| !on);
     let creation = r.value(&portal, "account_creation", words::account_creation);
     let without_login = r.value(&portal, "without_login", values::truth);
     Some(SiteAccess {
@@ -260,6 +266,7 @@ pub(super) struct WrittenProject<'d> {
     pub(super) access: Option<ProjectAccess>,
     pub(super) on_closed: Option<OnClosed>,
     pub(super) via_lists: Option<Vec<String>>,
+    pub(super) language: Option<Language>,
 }
 
 /// All `[[projects]]`.
@@ -276,7 +283,8 @@ fn project<'d>(r: &mut Reader<'d>, at: Scope<'d>) -> WrittenProject<'d> {
     let access = r.value(&at, "access", words::project_access);
     let on_closed = r.value(&at, "on_closed", words::on_closed);
     let via_lists = r.list(&at, "via_lists", names::list_id).map(plain);
-    WrittenProject { at, key, name, addresses, access, on_closed, via_lists }
+    let language = r.optional(&at, "language", names::language);
+    WrittenProject { at, key, name, addresses, access, on_closed, via_lists, language }
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogConfig> {

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
+use super::{answers, bounces};
 use crate::{
     access::{
         AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage,
         decide,
     },
-    authn::Evidence,
+    authn::{self, Evidence},
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},
     smtp::{Envelope, Route},
@@ -29,13 +30,17 @@ pub(super) struct Incoming<'a> {
     pub(super) sender: Result<EmailAddress, UnusableSender>,
     pub(super) standing: Standing,
     /// Whether a verification mail may go out for it.
-    may_mail: bool,
+    pub(super) may_mail: bool,
     /// What the standing rests on, for the trail.
     findings: Vec<String>,
+    /// What the standing rests on, as results for an Authentication-Results field.
+    results: Vec<String>,
     /// The projects that it is addressed to, each once, in the order of RCPT.
     pub(super) projects: Vec<&'a Project>,
     /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
     pub(super) misdirected: bool,
+    /// Whether it is a mail of ours, by a Message-ID that only we can make.
+    pub(super) ours: bool,
 }
 
 /// What is to become of a mail, for all its projects, once the plan is committed.
@@ -87,7 +92,7 @@ impl<'a> Incoming<'a> {
         let mut misdirected = false;
         for recipient in &envelope.recipients {
             let Route::Project(key) = &recipient.route else {
-                misdirected |= config.smtp.postmaster.is_none();
+                misdirected |= recipient.route == Route::Postmaster && config.smtp.postmaster.is_none();
                 continue;
             };
             let project = config.project(key);
@@ -95,8 +100,22 @@ impl<'a> Incoming<'a> {
             let known = projects.iter().any(|project| project.key == *key);
             projects.extend(project.filter(|_| !known));
         }
-        let Evidence { standing, may_mail, findings } = evidence;
-        Self { envelope, raw, message, config, sender, standing, may_mail, findings, projects, misdirected }
+        let Evidence { standing, may_mail, findings, results } = evidence;
+        let ours = false;
+        Self {
+            envelope,
+            raw,
+            message,
+            config,
+            sender,
+            standing,
+            may_mail,
+            findings,
+            results,
+            projects,
+            misdirected,
+            ours,
+        }
     }
 
     /// On which lists the sender's domain stands.
@@ -116,9 +135,15 @@ impl<'a> Incoming<'a> {
         self.config.smtp.postmaster.as_ref().filter(|_| asked)
     }
 
+    /// Our own fields on top of what is handed on (RFC 5321 §4.4, RFC 8601 §4).
+    fn trace(&self) -> String {
+        let hostname = self.config.hostname.as_str();
+        self.envelope.received(hostname) + &authn::results_field(hostname, &self.results)
+    }
+
     /// A forward would keep a loop alive: nothing else ends it (RFC 5321 §6.3).
     fn goes_in_circles(&self) -> bool {
-        matches!(self.message.nature(&self.envelope.reverse_path, &[]), Nature::Loop(_))
+        matches!(self.nature(&[]), Nature::Loop(_))
     }
 
     fn facts(&self) -> MailFacts {
@@ -139,6 +164,7 @@ impl<'a> Incoming<'a> {
             participants: self.participants(),
             size: self.raw.len() as u64,
             received_at: self.envelope.received_at,
+            may_answer: self.may_answer(),
         }
     }
 }
@@ -171,6 +197,7 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
         fold.decide(project, place);
     }
     fold.open_verification();
+    fold.effects.extend(bounces::effects(incoming));
     let looping = incoming.postmaster().is_some() && incoming.goes_in_circles();
     let forwarded = !looping && fold.forward();
     let Fold { effects, decisions, new_account, awaits_release, .. } = fold;
@@ -213,7 +240,7 @@ impl Fold<'_, '_> {
         let incoming = self.incoming;
         let once = incoming.once_key(&project.key);
         let duplicate = self.repeats(&project.key, once);
-        let nature = incoming.message.nature(&incoming.envelope.reverse_path, &project.via_lists);
+        let nature = incoming.nature(&project.via_lists);
         let account = self.view.account.clone();
         let reply_to = reply::reply_to(&project.key, self.view.threads.as_deref(), account.as_ref());
         let facts = SenderFacts {
@@ -240,6 +267,8 @@ impl Fold<'_, '_> {
         self.awaits_release |= matches!(&reply_to, ReplyTo::Waiting(held)
             if verdict.reason == Reason::KnownCustomer && self.view.releasing.contains(held));
         let disposition = self.carry_out(verdict.reason, &project.key, reply_to);
+        let mails =
+            answers::mails(incoming, self.planning, &self.view, (verdict.reason, &project.key, &disposition));
         self.effects.push(Effect::Record(Entry {
             project: project.key.clone(),
             reason: verdict.reason,
@@ -250,6 +279,8 @@ impl Fold<'_, '_> {
             standing: incoming.standing,
             settings_version: incoming.config.version.clone(),
         }));
+        // Behind its decision: the engine finds the request's number there.
+        self.effects.extend(mails);
         self.decisions.push(Intention { project: project.key.clone(), reason: verdict.reason, account });
     }
 
@@ -320,6 +351,7 @@ impl Fold<'_, '_> {
             kind: DeliveryKind::Forward {
                 reverse_path: self.incoming.envelope.reverse_path.clone(),
                 body: None,
+                trace: self.incoming.trace(),
             },
         }));
         true

@@ -24,6 +24,13 @@ pub enum Nature {
     Loop(AutomaticSign),
 }
 
+impl Nature {
+    /// Whether a mail of ours may answer it (RFC 3834 §2).
+    pub fn may_be_answered(&self) -> bool {
+        matches!(self, Self::Person)
+    }
+}
+
 /// Why a mail has no sender that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum UnusableSender {

@@ -1,7 +1,7 @@
 //! Reading a mail once, for everything that the decision and the lists need of it.
 
 use super::{
-    Author, Nature, UnusableSender, clean,
+    ArcChain, Author, Nature, UnusableSender, arc, clean,
     fields::{Field, HeaderBlock, message_ids},
     nature::Signs,
     parse::{self, Parsed},
@@ -51,6 +51,8 @@ pub struct Message {
     pub copy_digest: [u8; 32],
     /// Received and Authentication-Results fields, from the top.
     pub trace: Vec<TraceField>,
+    /// Its ARC sets.
+    pub arc: ArcChain,
     signs: Signs,
 }
 
@@ -75,6 +77,7 @@ pub fn read(raw: &[u8]) -> Message {
         participants: super::content::addresses(&block, &["to", "cc"]),
         copy_digest: copy_digest(&block, message_id.is_some()),
         trace: trace(&block),
+        arc: arc::chain(&block),
         message_id,
         signs: Signs::of(&block, media_type),
         author,

@@ -3,7 +3,9 @@
 //! The way of a mail: [`prescan`] refuses what could hurt a parser, [`read`] says who wrote it and what it is, and
 //! [`content`] and [`attachment`] show it to people. Nothing here decides; `access` does.
 
+mod arc;
 mod attachment;
+mod bounce;
 mod clean;
 mod content;
 mod delimiter;
@@ -24,10 +26,13 @@ mod text;
 mod tnef;
 mod trace;
 
+pub use arc::{ArcChain, ArcSet};
 pub use attachment::{AttachmentInfo, AttachmentKind, attachment};
+pub use bounce::{Bounce, bounce};
 pub use content::{Content, content};
 pub use display::display_html;
 pub use facts::{AutomaticSign, Nature, UnusableSender};
+pub use fields::without_fields;
 pub use message::{MAX_PARTICIPANTS, Message, named_ids, read};
 pub use nature::{NATURE_ROWS, NatureRow};
 pub use quote::REPLY_MARKER;

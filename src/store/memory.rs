@@ -15,17 +15,17 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{
-    AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DeliveryRow,
-    Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page, PageRequest, Plan, Queue, RequestFilter,
-    RequestRow, SenderView, Settled, Settlement, Store, StoreError, Thread, TokenView, VerificationView,
-    audit,
+    AccountFilter, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter, DecisionRow,
+    DeliveryRow, Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page, PageRequest, Plan, Queue,
+    RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Store, StoreError, Thread,
+    TokenView, VerificationView, audit,
     leases::Leases,
     machine::{self, Counters, Event, PlanEvent, SettleEvent},
     query::{self, Records, View},
     rows::{Key, KeyRange, Location, Rows, Txn, Value, Visit, key},
     wakes::Wakes,
 };
-use crate::types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+use crate::types::{Account, DeliveryId, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
 
 /// Free bytes that [`Memory`] reports unless told otherwise.
 const FREE: u64 = 1 << 40;
@@ -218,6 +218,14 @@ impl Store for Memory {
 
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
         query::token(&self.state()?.rows, digest)
+    }
+
+    async fn confirmation(&self, digest: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError> {
+        query::confirmation(&self.state()?.rows, digest)
+    }
+
+    async fn sent(&self, id: DeliveryId) -> Result<Option<SentMail>, StoreError> {
+        query::sent(&self.state()?.rows, id)
     }
 
     async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError> {

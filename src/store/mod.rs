@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+use crate::types::{Account, DeliveryId, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
 pub use journal::{Disk, RealDisk};
 pub use plan::{
     BodyRef, Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
@@ -28,10 +28,10 @@ pub use plan::{
 };
 pub use threads::{Kept, Named, Once, Seen, Thread, ThreadKey};
 pub use view::{
-    AccountFilter, Comment, Cursor, DecisionFilter, DecisionRow, DeliveryRow, DeliveryState, Health,
-    HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue, RequestFilter, RequestRow,
-    RequestStatus, SenderView, Settled, Settlement, TokenView, VerificationMail, VerificationState,
-    VerificationView,
+    AccountFilter, Comment, ConfirmationView, Cursor, DecisionFilter, DecisionRow, DeliveryRow,
+    DeliveryState, Health, HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue,
+    RequestFilter, RequestRow, RequestStatus, SenderView, SentAbout, SentMail, Settled, Settlement,
+    TokenView, VerificationMail, VerificationState, VerificationView,
 };
 
 /// Most answers of [`Store::threads`].
@@ -96,6 +96,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The verification that a mailed token belongs to.
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError>;
+
+    /// What a mailed token confirms.
+    async fn confirmation(&self, digest: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError>;
+
+    /// A mail of ours; `None` when there was none with this id, or it is long ago.
+    async fn sent(&self, id: DeliveryId) -> Result<Option<SentMail>, StoreError>;
 
     /// One verification with its mails.
     async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError>;

@@ -144,6 +144,7 @@ pub fn new_account(address: &EmailAddress, name: Option<&str>, kind: AccountKind
         role: Role::Customer,
         projects: Vec::new(),
         created_at: now,
+        confirmed_at: None,
     }
 }
 
@@ -248,7 +249,9 @@ pub(super) fn released(planning: &Planning<'_>, row: &HeldRow, view: &SenderView
     let account = match verdict.reason {
         Reason::NewPortalOnlyCustomer => {
             let name = row.sender_name.as_deref();
-            Some(new_account(&row.sender, name, AccountKind::PortalOnly, planning.now))
+            let account = new_account(&row.sender, name, AccountKind::PortalOnly, planning.now);
+            // Whoever has used a link need not be sent another.
+            Some(Account { confirmed_at: (basis == Basis::Verified).then_some(planning.now), ..account })
         }
         _ => internal,
     };
@@ -256,7 +259,11 @@ pub(super) fn released(planning: &Planning<'_>, row: &HeldRow, view: &SenderView
         Outcome::Create => reply::created(verdict.reason, reply_to),
         Outcome::Drop | Outcome::Hold => Disposition::Drop { keep_raw: true },
     };
+    let opens = disposition == Disposition::Open;
     let mut plan = end(planning, row, view, (verdict.reason, basis), (verdict.trail, disposition));
+    if opens && row.may_answer {
+        plan.effects.extend(planning.acknowledgement(&row.sender, &Answered::from(row)));
+    }
     let put = account.clone().map(Effect::PutAccount);
     plan.effects.splice(0..0, put);
     Ending { reason: verdict.reason, plan, account }

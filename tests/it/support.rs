@@ -11,6 +11,7 @@ use vestibule::{
         VerifyConfig,
     },
     smtp::RouteTable,
+    templates::Language,
     types::ProjectKey,
 };
 
@@ -45,12 +46,19 @@ pub(crate) fn config() -> Config {
                 name: Some("Example Help".to_owned()),
                 address: "desk@help.example".parse().unwrap(),
             },
+            acknowledge: false,
+            max_acknowledgements_per_address_per_day: NonZeroU32::MIN,
+            max_acknowledgements_per_minute: NonZeroU32::MIN,
+            confirm_address: false,
+            bounce_domain: None,
+            language: Language::english(),
+            templates_folder: None,
+            templates: Arc::default(),
         },
         verification: verification(),
         authentication: AuthenticationConfig {
             mode: AuthenticationMode::Off,
             relay: RelayTrust::default(),
-            strict_alignment: Vec::new(),
             verify: VerifyConfig::default(),
         },
         access: Arc::new(SiteAccess { max_held_per_address: 50, ..SiteAccess::default() }),
@@ -115,5 +123,6 @@ fn project(key: &str, address: &str) -> Project {
         access: ProjectAccess::Anyone,
         on_closed: OnClosed::Reopen,
         via_lists: Vec::new(),
+        language: None,
     }
 }

@@ -12,15 +12,15 @@ use tokio::sync::Notify;
 use super::{DROP_LIMIT, Embedded};
 use crate::{
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DeliveryRow,
-        Health, HeldFilter, HeldRow, Lease, Named, Once, Page, PageRequest, Plan, Queue, RequestFilter,
-        RequestRow, SenderView, Settled, Settlement, Store, StoreError, Thread, TokenView, VerificationView,
-        audit,
+        AccountFilter, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
+        DecisionRow, DeliveryRow, Health, HeldFilter, HeldRow, Lease, Named, Once, Page, PageRequest, Plan,
+        Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Store, StoreError,
+        Thread, TokenView, VerificationView, audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
         query,
     },
-    types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId},
+    types::{Account, DeliveryId, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId},
 };
 
 #[async_trait]
@@ -40,6 +40,14 @@ impl Store for Embedded {
 
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
         query::token(self.view()?.rows, digest)
+    }
+
+    async fn confirmation(&self, digest: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError> {
+        query::confirmation(self.view()?.rows, digest)
+    }
+
+    async fn sent(&self, id: DeliveryId) -> Result<Option<SentMail>, StoreError> {
+        query::sent(self.view()?.rows, id)
     }
 
     async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError> {

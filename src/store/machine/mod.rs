@@ -3,6 +3,7 @@
 //! [`prepare`] checks an event against the rows and gives it what only the writer can give (numbers, turns). What comes
 //! out goes into the journal. [`apply`] makes rows of it, and makes the same rows again when the journal is replayed.
 
+mod acknowledgements;
 mod event;
 mod jobs;
 mod lanes;
@@ -13,7 +14,7 @@ mod sweep;
 mod threads;
 mod verifications;
 
-pub(super) use event::{Event, HurryEvent, PlanEvent, SettleEvent, SweepEvent, Turn};
+pub(super) use event::{Cap, Event, HurryEvent, PlanEvent, SettleEvent, SweepEvent, Turn};
 pub(super) use prepare::{Counters, prepare};
 pub(super) use sweep::candidates;
 pub(super) use threads::seen_since;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Event, Turn, lanes, mails, malformed, sweep, threads};
+use super::{Cap, Event, Turn, acknowledgements, lanes, mails, malformed, sweep, threads};
 use crate::{
     store::{
         CommitError, Delivery, Effect, Lane, Plan, StoreError,
@@ -122,7 +122,11 @@ fn turns(plan: &Plan, rows: &dyn Rows) -> Result<Vec<Turn>, CommitError> {
     let mut turns = Vec::new();
     for effect in &plan.effects {
         let Effect::Enqueue(delivery) = effect else { continue };
-        let turn = turn(plan.at, delivery, &taken, rows)?;
+        let cap = acknowledgements::cap(plan, turns.len(), delivery, rows)?;
+        let turn = match cap {
+            Cap::Over => Turn { due_at: plan.at, lane: None, cap },
+            Cap::Below | Cap::Last => Turn { cap, ..turn(plan.at, delivery, &taken, rows)? },
+        };
         taken.extend(turn.lane);
         turns.push(turn);
     }
@@ -131,7 +135,7 @@ fn turns(plan: &Plan, rows: &dyn Rows) -> Result<Vec<Turn>, CommitError> {
 
 fn turn(at: Time, delivery: &Delivery, taken: &[(Lane, Time)], rows: &dyn Rows) -> Result<Turn, CommitError> {
     let earliest = at.max(delivery.not_before);
-    let Some(rate) = delivery.lane else { return Ok(Turn { due_at: earliest, lane: None }) };
+    let Some(rate) = delivery.lane else { return Ok(Turn { due_at: earliest, lane: None, cap: Cap::Below }) };
     if rate.per_minute == 0 {
         return Err(malformed("a lane without a rate"));
     }
@@ -140,5 +144,5 @@ fn turn(at: Time, delivery: &Delivery, taken: &[(Lane, Time)], rows: &dyn Rows) 
         None => read::<Time>(rows, &key::lane(rate.lane))?,
     };
     let (due_at, arrival) = lanes::turn(at, arrival, rate.per_minute);
-    Ok(Turn { due_at: due_at.max(earliest), lane: Some((rate.lane, arrival)) })
+    Ok(Turn { due_at: due_at.max(earliest), lane: Some((rate.lane, arrival)), cap: Cap::Below })
 }

@@ -1,4 +1,4 @@
-//! Rows past their time: keys against copies, tokens, ended verifications.
+//! Rows past their time: keys against copies, tokens, mails of ours, ended verifications.
 
 use std::ops::ControlFlow;
 
@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 use super::SweepEvent;
 use crate::{
     store::{
-        CommitError, Order, StoreError,
+        CommitError, ConfirmationView, Order, SentMail, StoreError,
         rows::{Key, KeyRange, Rows, SeenRow, TokenRow, Txn, VerificationRow, decode, key, read},
     },
     types::{Time, VerificationId},
@@ -15,7 +15,7 @@ use crate::{
 
 /// The letters that are swept, in the order of their keys. What is remembered under a Message-ID stays: a reply may name it
 /// after years.
-const SWEPT: [u8; 3] = [b'd', b't', b'v'];
+const SWEPT: [u8; 5] = [b'd', b'e', b'o', b't', b'v'];
 /// Most rows looked at in one sweep for each that may be removed.
 const LOOKS: usize = 16;
 
@@ -74,6 +74,8 @@ fn has_ended(
 ) -> Result<bool, StoreError> {
     Ok(match key.first() {
         Some(b'd') => decode::<SeenRow>(key, value)?.0.iter().all(|seen| seen.at < duplicates_before),
+        Some(b'e') => decode::<ConfirmationView>(key, value)?.expires_at < tokens_before,
+        Some(b'o') => decode::<SentMail>(key, value)?.at < tokens_before,
         Some(b't') => decode::<TokenRow>(key, value)?.expires_at < tokens_before,
         Some(b'v') => decode::<VerificationRow>(key, value)?.end.is_some_and(|end| end.at() < tokens_before),
         _ => false,

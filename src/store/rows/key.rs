@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{Key, KeyRange};
 use crate::{
     store::{Lane, Once, Queue, ThreadKey},
-    types::{EmailAddress, HeldId, MailId, ProjectKey, Time, TokenDigest, VerificationId},
+    types::{DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, Time, TokenDigest, VerificationId},
 };
 
 /// Ends texts of varying length inside a key; neither addresses nor project keys contain it.
@@ -124,6 +124,16 @@ pub(in crate::store) fn token(digest: &TokenDigest) -> Key {
     key(b't', &[&digest.0])
 }
 
+/// `e/`: a token that confirms an address.
+pub(in crate::store) fn confirmation(digest: &TokenDigest) -> Key {
+    key(b'e', &[&digest.0])
+}
+
+/// `o/`: a mail of ours.
+pub(in crate::store) fn sent(id: DeliveryId) -> Key {
+    key(b'o', &[id.uuid().as_bytes()])
+}
+
 /// `v/`: a verification.
 pub(in crate::store) fn verification(id: VerificationId) -> Key {
     key(b'v', &[id.uuid().as_bytes()])
@@ -187,6 +197,7 @@ pub(in crate::store) fn lane(lane: Lane) -> Key {
     match lane {
         Lane::Approved => b"m/lane/approved".to_vec(),
         Lane::External => b"m/lane/external".to_vec(),
+        Lane::Acknowledgements => b"m/lane/acknowledgements".to_vec(),
     }
 }
 

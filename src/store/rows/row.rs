@@ -10,8 +10,8 @@ use crate::{
     access::{Basis, Reason},
     mail::MAX_PARTICIPANTS,
     store::{
-        BodyRef, CommitError, DedupKey, DeliveryState, Job, Kept, Once, StoreError, VerificationMail,
-        VerificationState, VerificationView, threads::AddressHash,
+        BodyRef, CommitError, ConfirmationView, DedupKey, DeliveryState, Job, Kept, Once, SentMail,
+        StoreError, VerificationMail, VerificationState, VerificationView, threads::AddressHash,
     },
     types::{
         Account, AccountKind, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, Standing, Time,
@@ -87,6 +87,9 @@ pub(in crate::store) struct SenderRow {
     /// Verification mails of the last 24 hours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::store) mailed: Vec<Time>,
+    /// Acknowledgements of a day: since when they are counted, and how many there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::store) acknowledged: Option<(Time, u32)>,
     /// End of a silence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::store) quiet_until: Option<Time>,
@@ -320,6 +323,8 @@ pub(in crate::store) enum MailState {
     Sent(Time, String),
     /// When, and why.
     Failed(Time, String),
+    /// When it came back, and the words of the bounce.
+    Undeliverable(Time, String),
 }
 
 impl VerificationRow {
@@ -347,12 +352,15 @@ impl VerificationMailRow {
                 MailState::Waiting => DeliveryState::Waiting,
                 MailState::Sent(at, reply) => DeliveryState::Sent { at, reply },
                 MailState::Failed(at, error) => DeliveryState::Failed { at, error },
+                MailState::Undeliverable(at, error) => DeliveryState::Undeliverable { at, error },
             },
         }
     }
 }
 
 impl Row for Job {}
+impl Row for SentMail {}
+impl Row for ConfirmationView {}
 
 /// When a job is due: finds its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
