@@ -114,6 +114,16 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
     }
 }
 
+fn set_status(args: &WhichArgs, status: &str, out: &mut dyn Write) -> CommandResult {
+    let request = args.api.client()?.patch(&path(&args.id), &json!({ "status": status }))?;
+    if args.api.json {
+        writeln!(out, "{request}")?;
+    } else {
+        writeln!(out, "{} is {status}", args.id)?;
+    }
+    Ok(())
+}
+
 /// Leaves of each mail one text: what is new in it, or all.
 fn one_text(request: &mut Value, full: bool) {
     let Some(fields) = request.as_object_mut() else { return };
@@ -135,16 +145,6 @@ fn one_text(request: &mut Value, full: bool) {
         );
     }
     fields.insert("body".to_owned(), new);
-}
-
-fn set_status(args: &WhichArgs, status: &str, out: &mut dyn Write) -> CommandResult {
-    let request = args.api.client()?.patch(&path(&args.id), &json!({ "status": status }))?;
-    if args.api.json {
-        writeln!(out, "{request}")?;
-    } else {
-        writeln!(out, "{} is {status}", args.id)?;
-    }
-    Ok(())
 }
 
 fn path(id: &RequestId) -> String {

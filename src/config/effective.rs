@@ -11,7 +11,7 @@ use super::model::{
     RelaySecurity, SmtpRelay,
 };
 use crate::{
-    access::DomainList,
+    access::{DomainList, SenderList},
     authn::{AuthenticationMode, ResultsFormat},
     templates::Language,
 };
@@ -193,8 +193,6 @@ fn from(config: &Config) -> String {
 
 fn verification(config: &Config) -> Value {
     let verification = &config.verification;
-    let mut never_mail = texts(&verification.never_mail_addresses);
-    never_mail.extend(texts(verification.never_mail_domains.entries()));
     json!({
         "link_lifetime": duration(verification.link_lifetime),
         "hold_for": duration(verification.hold_for),
@@ -202,7 +200,7 @@ fn verification(config: &Config) -> Value {
         "max_mails_per_address_per_day": verification.max_mails_per_address_per_day,
         "max_mails_per_minute": verification.max_mails_per_minute,
         "max_mails_per_minute_external": verification.max_mails_per_minute_external,
-        "never_mail": shortened(never_mail),
+        "never_mail": senders(&verification.never_mail),
         "max_held_per_address": config.access.max_held_per_address,
         "contact": verification.contact,
     })
@@ -241,6 +239,12 @@ fn shortened(mut entries: Vec<String>) -> Value {
     json!({"entries": entries.len(), "digest": version(&entries.join("\n"))})
 }
 
+fn senders(list: &SenderList) -> Value {
+    let mut entries = texts(&list.addresses);
+    entries.extend(texts(list.domains.entries()));
+    shortened(entries)
+}
+
 fn project(project: &Project) -> Value {
     json!({
         "key": project.key,
@@ -250,6 +254,7 @@ fn project(project: &Project) -> Value {
         "on_closed": project.on_closed.as_str(),
         "via_lists": project.via_lists,
         "language": project.language.as_ref().map(Language::as_str),
+        "allow_automatic_from": senders(&project.allow_automatic_from),
     })
 }
 

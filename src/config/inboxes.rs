@@ -68,6 +68,7 @@ fn finished(project: WrittenProject<'_>) -> Option<Project> {
         on_closed: project.on_closed?,
         via_lists: project.via_lists?,
         language: project.language,
+        allow_automatic_from: project.allow_automatic_from?,
     })
 }
 

@@ -542,6 +542,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 ],
             ),
             key("language", Unset("\"de\""), &["The language of our mails about it. Unset: mail.language."]),
+            key(
+                "allow_automatic_from",
+                Default("[]"),
+                &[
+                    "Machines that may be customers: addresses and domains (\"*.monitoring.example\") whose automatic mail is decided",
+                    "like a person's. Known accounts only; bounces and loops never; nothing is mailed to them.",
+                ],
+            ),
         ],
     },
     Section {

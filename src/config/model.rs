@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 
 use crate::{
-    access::{OnClosed, ProjectAccess, SiteAccess},
+    access::{AccessSettings, OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     mail::MAX_PARTICIPANTS,
     smtp::RouteTable,
@@ -52,6 +52,16 @@ impl Config {
     /// The project with this key.
     pub fn project(&self, key: &ProjectKey) -> Option<&Project> {
         self.projects.iter().find(|project| project.key == *key)
+    }
+
+    /// What a decision for the project rests on.
+    pub fn access_settings<'a>(&'a self, project: &'a Project) -> AccessSettings<'a> {
+        AccessSettings {
+            site: &self.access,
+            project: project.access,
+            on_closed: project.on_closed,
+            automatic_from: &project.allow_automatic_from,
+        }
     }
 
     /// Whether the address is one of our inboxes, the sender of our mail or where its bounces go; such a From is no usable
@@ -287,10 +297,8 @@ pub struct VerificationConfig {
     pub max_mails_per_minute: NonZeroU32,
     /// Most a minute to all others.
     pub max_mails_per_minute_external: NonZeroU32,
-    /// Addresses that get none.
-    pub never_mail_addresses: Vec<EmailAddress>,
-    /// Domains that get none.
-    pub never_mail_domains: crate::access::DomainList,
+    /// Who gets none.
+    pub never_mail: SenderList,
     /// Whom to ask; printed in the mail and on the page.
     pub contact: Option<String>,
 }
@@ -298,7 +306,7 @@ pub struct VerificationConfig {
 impl VerificationConfig {
     /// Whether the address may be sent verification mail at all (`never_mail`).
     pub fn may_mail(&self, address: &EmailAddress) -> bool {
-        !self.never_mail_addresses.contains(address) && !self.never_mail_domains.contains(address.domain())
+        !self.never_mail.contains(address)
     }
 }
 
@@ -339,6 +347,8 @@ pub struct Project {
     pub via_lists: Vec<String>,
     /// The language of our mails about it; `None` = the site's.
     pub language: Option<Language>,
+    /// Machines that may be its customers, where they have an account.
+    pub allow_automatic_from: SenderList,
 }
 
 /// `[log]`.

@@ -9,14 +9,16 @@ use super::{
         AdminToken, HttpConfig, LogConfig, MailConfig, Relay, RelaySecurity, SmtpConfig, StoreConfig,
         VerificationConfig,
     },
-    names::{self, Inbox, NeverMail},
+    names::{self, Inbox, SenderEntry},
     reader::{Placed, Reader, Scope},
     texts, tls, urls,
     values::{self, Wrong},
     words,
 };
 use crate::{
-    access::{DomainEntry, DomainList, External, Internal, OnClosed, Portal, ProjectAccess, SiteAccess},
+    access::{
+        DomainEntry, DomainList, External, Internal, OnClosed, Portal, ProjectAccess, SenderList, SiteAccess,
+    },
     templates::Language,
     types::{Domain, ProjectKey},
 };
@@ -199,10 +201,9 @@ pub(super) fn verification(r: &mut Reader<'_>) -> Option<(VerificationConfig, us
     let per_day = r.value(&at, "max_mails_per_address_per_day", values::number(1, 64));
     let internal = r.value(&at, "max_mails_per_minute", &per_minute);
     let external = r.value(&at, "max_mails_per_minute_external", &per_minute);
-    let never_mail = r.list(&at, "never_mail", names::never_mail);
+    let never_mail = senders(r, &at, "never_mail");
     let max_held = r.value(&at, "max_held_per_address", values::number(1, 128));
     let contact = r.optional(&at, "contact", values::line);
-    let (addresses, domains) = split_never_mail(plain(never_mail?));
     let verification = VerificationConfig {
         link_lifetime: link_lifetime?,
         hold_for: hold_for?,
@@ -210,22 +211,21 @@ pub(super) fn verification(r: &mut Reader<'_>) -> Option<(VerificationConfig, us
         max_mails_per_address_per_day: per_day? as usize,
         max_mails_per_minute: NonZeroU32::new(internal?)?,
         max_mails_per_minute_external: NonZeroU32::new(external?)?,
-        never_mail_addresses: addresses,
-        never_mail_domains: domains,
+        never_mail: never_mail?,
         contact,
     };
     Some((verification, max_held? as usize))
 }
 
-fn split_never_mail(entries: Vec<NeverMail>) -> (Vec<crate::types::EmailAddress>, DomainList) {
+fn senders(r: &mut Reader<'_>, at: &Scope<'_>, name: &str) -> Option<SenderList> {
     let (mut addresses, mut domains) = (Vec::new(), Vec::new());
-    for entry in entries {
+    for entry in plain(r.list(at, name, names::sender_entry)?) {
         match entry {
-            NeverMail::Address(address) => addresses.push(address),
-            NeverMail::Domain(domain) => domains.push(domain),
+            SenderEntry::Address(address) => addresses.push(address),
+            SenderEntry::Domain(domain) => domains.push(domain),
         }
     }
-    (addresses, domains.into_iter().collect())
+    Some(SenderList { addresses, domains: domains.into_iter().collect() })
 }
 
 /// `[access]`; `max_held` is `verification.max_held_per_address`.
@@ -267,6 +267,7 @@ pub(super) struct WrittenProject<'d> {
     pub(super) on_closed: Option<OnClosed>,
     pub(super) via_lists: Option<Vec<String>>,
     pub(super) language: Option<Language>,
+    pub(super) allow_automatic_from: Option<SenderList>,
 }
 
 /// All `[[projects]]`.
@@ -284,7 +285,8 @@ fn project<'d>(r: &mut Reader<'d>, at: Scope<'d>) -> WrittenProject<'d> {
     let on_closed = r.value(&at, "on_closed", words::on_closed);
     let via_lists = r.list(&at, "via_lists", names::list_id).map(plain);
     let language = r.optional(&at, "language", names::language);
-    WrittenProject { at, key, name, addresses, access, on_closed, via_lists, language }
+    let allow_automatic_from = senders(r, &at, "allow_automatic_from");
+    WrittenProject { at, key, name, addresses, access, on_closed, via_lists, language, allow_automatic_from }
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogConfig> {

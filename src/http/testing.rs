@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{State, serve};
 use crate::{
-    access::{DomainEntry, Internal, OnClosed, ProjectAccess, SiteAccess},
+    access::{DomainEntry, Internal, OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::*,
     ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
@@ -249,8 +249,7 @@ fn config() -> Config {
             max_mails_per_address_per_day: 2,
             max_mails_per_minute: 60.try_into().unwrap(),
             max_mails_per_minute_external: 20.try_into().unwrap(),
-            never_mail_addresses: Vec::new(),
-            never_mail_domains: crate::access::DomainList::default(),
+            never_mail: SenderList::default(),
             contact: Some("Service desk, 4711".into()),
         },
         authentication: AuthenticationConfig {
@@ -271,6 +270,7 @@ fn config() -> Config {
             on_closed: OnClosed::Reopen,
             via_lists: Vec::new(),
             language: None,
+            allow_automatic_from: SenderList::default(),
         }],
         routes: Arc::new(routes),
         log: LogConfig { format: LogFormat::Json, level: "debug".into(), addresses: LogAddresses::Full },

@@ -3,7 +3,7 @@
 use super::plan::Incoming;
 use crate::{
     access::Reason,
-    mail::{AutomaticSign, Message, Nature},
+    mail::{Arrival, Nature},
     store::{Disposition, Effect, SenderView},
     types::{ProjectKey, Standing},
     verify::{Answered, Planning},
@@ -36,20 +36,12 @@ pub(super) fn mails(
 impl Incoming<'_> {
     /// Whether a person wrote it, as the project sees it.
     pub(super) fn nature(&self, via_lists: &[String]) -> Nature {
-        if self.ours {
-            return own_mail(self.message);
-        }
-        self.message.nature(&self.envelope.reverse_path, via_lists)
+        let reverse_path = &self.envelope.reverse_path;
+        self.message.nature(&Arrival { reverse_path, via_lists, minted: self.ours })
     }
 
     /// Whether a mail of ours may answer it, whatever is decided about its sender.
     pub(super) fn may_answer(&self) -> bool {
         self.may_mail && self.projects.iter().all(|project| self.nature(&project.via_lists).may_be_answered())
     }
-}
-
-/// The sign of a mail that has our own Message-ID: no reader's mail program copies it.
-fn own_mail(message: &Message) -> Nature {
-    let value = message.message_id.clone().unwrap_or_default();
-    Nature::Loop(AutomaticSign { name: "own-message-id".into(), value: value.chars().take(100).collect() })
 }

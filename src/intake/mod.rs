@@ -201,7 +201,7 @@ impl Intake {
         }
         if let (true, Some(address)) = (intentions.looping, incoming.postmaster()) {
             let mail_id = envelope.mail_id.to_string();
-            let result = Err("a mail loop: our own mail, or more than 100 Received fields");
+            let result = Err("a mail loop: our own mail, or one that goes round in circles");
             ForwardEnded { address, mail_id, result }.emit(&self.ops);
         }
         if let Some(account) = &intentions.new_account {

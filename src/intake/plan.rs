@@ -4,10 +4,7 @@ use bytes::Bytes;
 
 use super::{answers, bounces};
 use crate::{
-    access::{
-        AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage,
-        decide,
-    },
+    access::{AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage, decide},
     authn::{self, Evidence},
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},
@@ -29,7 +26,7 @@ pub(super) struct Incoming<'a> {
     /// The From address, or why there is none that can be used.
     pub(super) sender: Result<EmailAddress, UnusableSender>,
     pub(super) standing: Standing,
-    /// Whether a verification mail may go out for it.
+    /// Whether mail may go out for it, as far as its authentication goes.
     pub(super) may_mail: bool,
     /// What the standing rests on, for the trail.
     findings: Vec<String>,
@@ -191,6 +188,7 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
         first_hold: None,
         taken_by: None,
         awaits_release: false,
+        may_mail: incoming.may_mail,
     };
     let version = fold.view.version;
     for (place, project) in incoming.projects.iter().enumerate() {
@@ -233,6 +231,8 @@ struct Fold<'a, 'b> {
     /// The first project that took the mail.
     taken_by: Option<ProjectKey>,
     awaits_release: bool,
+    /// Whether mail may go out for what is held.
+    may_mail: bool,
 }
 
 impl Fold<'_, '_> {
@@ -253,13 +253,9 @@ impl Fold<'_, '_> {
             reply_to: &reply_to,
             held: self.view.held_count(),
         };
-        let settings = AccessSettings {
-            site: &incoming.config.access,
-            project: project.access,
-            on_closed: project.on_closed,
-        };
-        let mut verdict = decide(&facts, &settings);
+        let mut verdict = decide(&facts, &incoming.config.access_settings(project));
         verdict.trail.splice(0..0, notes(incoming, place));
+        self.may_mail &= verdict.reason.outcome() != Outcome::Hold || nature.may_be_answered();
         let drops = verdict.reason.outcome() == Outcome::Drop;
         if !drops || verdict.reason == Reason::Duplicate {
             self.taken_by.get_or_insert_with(|| project.key.clone());
@@ -332,7 +328,7 @@ impl Fold<'_, '_> {
             received_at: self.incoming.envelope.received_at,
             message_id: self.incoming.message.message_id.as_deref(),
         };
-        let more = if self.incoming.may_mail {
+        let more = if self.may_mail {
             self.planning.verification_for_hold(address, &self.view, &answered)
         } else {
             self.planning.verification_without_mail(address, &self.view)
@@ -375,6 +371,13 @@ fn notes(incoming: &Incoming<'_>, place: usize) -> Vec<Check> {
         notes.push(Check {
             check: "from-differential".into(),
             input: differential.clone().into(),
+            result: "noted".into(),
+        });
+    }
+    if let Some(rewritten) = &message.rewritten {
+        notes.push(Check {
+            check: "from-rewritten".into(),
+            input: rewritten.clone().into(),
             result: "noted".into(),
         });
     }

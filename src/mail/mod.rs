@@ -6,6 +6,7 @@
 mod arc;
 mod attachment;
 mod bounce;
+mod bounces;
 mod clean;
 mod content;
 mod delimiter;
@@ -13,6 +14,7 @@ mod display;
 mod facts;
 mod fields;
 mod flowed;
+mod groups;
 mod html;
 mod message;
 mod nature;
@@ -21,6 +23,7 @@ mod parse;
 mod quote;
 mod scan;
 mod sender;
+mod signs;
 mod structure;
 mod text;
 mod tnef;
@@ -34,7 +37,7 @@ pub use display::display_html;
 pub use facts::{AutomaticSign, Nature, UnusableSender};
 pub use fields::without_fields;
 pub use message::{MAX_PARTICIPANTS, Message, named_ids, read};
-pub use nature::{NATURE_ROWS, NatureRow};
+pub use nature::Arrival;
 pub use quote::REPLY_MARKER;
 pub use scan::{
     MAX_ADDRESSES, MAX_CONTENT_TYPES, MAX_ENCODED_WORDS, MAX_FIELDS, MAX_HEADER_BLOCK, MAX_LINE,
@@ -42,4 +45,5 @@ pub use scan::{
     MAX_STRUCTURED_FIELD, ScanError, prescan,
 };
 pub use sender::Author;
+pub use signs::{NATURE_ROWS, NatureRow, SignKind};
 pub use trace::{TraceField, handed_over_at};

@@ -74,8 +74,12 @@ impl<'a> Parsed<'a> {
 
     /// The media type of the whole mail, `type/subtype` in lower case; `text/plain` when it names none (RFC 2045 §5.2).
     pub(super) fn media_type(&self) -> String {
-        let root = self.message.as_ref().and_then(|message| message.parts.first());
-        root.map_or_else(|| media_type(None), |part| media_type(part.content_type()))
+        self.root().map_or_else(|| media_type(None), |root| root.media_type())
+    }
+
+    /// The whole mail as one part.
+    pub(super) fn root(&self) -> Option<Part<'_>> {
+        Some(Part { raw: self.raw, part: self.message.as_ref()?.parts.first()? })
     }
 
     /// The parts that make up the text of the mail, plain text preferred (RFC 2046 §5.1.4).

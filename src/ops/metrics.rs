@@ -101,6 +101,10 @@ pub struct Metrics {
     pub panics: Counter,
     /// HTTP answers.
     pub http_requests: Family<RequestLabels, Counter>,
+    /// Plans and other events that the store has made durable.
+    pub store_commits: Counter,
+    /// Times that the store has waited for its disk.
+    pub store_syncs: Counter,
     /// Free bytes where the store writes.
     pub store_free_bytes: Gauge<f64, AtomicU64>,
     /// 1 while the store takes writes.
@@ -154,6 +158,8 @@ metrics! {
     store_failures: Counter::default(), "store_failures", "Failed writes of the store";
     panics: Counter::default(), "panics", "Panics, those that were caught included";
     http_requests: Family::default(), "http_requests", "HTTP answers";
+    store_commits: Counter::default(), "store_commits", "Plans and other events that the store has made durable";
+    store_syncs: Counter::default(), "store_syncs", "Syncs of the store's files; one serves all commits that wait";
     store_free_bytes: Gauge::<f64, AtomicU64>::default(), "store_free_bytes", "Free bytes where the store writes";
     store_writable: Gauge::default(), "store_writable", "1 while the store takes writes";
 }

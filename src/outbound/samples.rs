@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    access::{DomainList, OnClosed, ProjectAccess, SiteAccess},
+    access::{OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
@@ -92,6 +92,7 @@ pub(super) fn config(relay: Relay) -> Config {
             on_closed: OnClosed::Reopen,
             via_lists: Vec::new(),
             language: None,
+            allow_automatic_from: SenderList::default(),
         }],
         routes: Arc::new(RouteTable::new(Some('+'), false, "help.example.com".parse().unwrap())),
         log: LogConfig { format: LogFormat::Json, level: "info".to_owned(), addresses: LogAddresses::Full },
@@ -129,8 +130,7 @@ fn verification() -> VerificationConfig {
         max_mails_per_address_per_day: 2,
         max_mails_per_minute: NonZeroU32::MIN,
         max_mails_per_minute_external: NonZeroU32::MIN,
-        never_mail_addresses: Vec::new(),
-        never_mail_domains: DomainList::default(),
+        never_mail: SenderList::default(),
         contact: Some("Service desk, 4711".to_owned()),
     }
 }

@@ -109,14 +109,14 @@ async fn what_is_no_longer_wanted_is_not_sent() {
         (|_, _, clock| clock.advance(Duration::from_hours(168)), "its link has expired"),
         (
             |config, _, _| {
-                config.verification.never_mail_addresses = vec![address("ADA.lovelace@example.com")];
+                config.verification.never_mail.addresses = vec![address("ADA.lovelace@example.com")];
             },
             "never_mail",
         ),
         (
             |config, _, _| {
                 let entry: crate::access::DomainEntry = "example.com".parse().unwrap();
-                config.verification.never_mail_domains = [entry].into_iter().collect();
+                config.verification.never_mail.domains = [entry].into_iter().collect();
             },
             "never_mail",
         ),

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Job, JobKind, Kept, Order, Queue, StoreError,
     rows::{
-        DecisionIndex, HeldIndex, JobIndex, KeyRange, RequestIndex, Row, Rows, SeenRow, SenderRow,
+        DecisionIndex, HeldIndex, JobIndex, Key, KeyRange, RequestIndex, Row, Rows, SeenRow, SenderRow,
         VerificationRow, decode, key,
     },
 };
@@ -42,9 +42,9 @@ pub(super) fn audit(rows: &dyn Rows) -> Result<Vec<String>, StoreError> {
 /// SHA-256 over all rows but the checkpoint.
 pub(super) fn digest(rows: &dyn Rows) -> Result<[u8; 32], StoreError> {
     let mut hash = Sha256::new();
-    let all = KeyRange { from: vec![0], until: vec![0xff] };
+    let all = KeyRange { from: Key::from_slice(&[0]), until: Key::from_slice(&[0xff]) };
     rows.scan(&all, Order::Oldest, &mut |place, value| {
-        if place != key::checkpoint() {
+        if place != key::checkpoint().as_slice() {
             for part in [place, value] {
                 hash.update(part.len().to_le_bytes());
                 hash.update(part);

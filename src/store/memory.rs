@@ -359,7 +359,7 @@ impl Store for Memory {
             problem: failing.then(|| "as the test wants it".to_owned()),
             fatal: false,
             free: self.faults.free.load(Ordering::SeqCst),
-            oldest_waiting: None,
+            ..Health::default()
         }
     }
 

@@ -31,7 +31,7 @@ pub use view::{
     AccountFilter, Comment, ConfirmationView, Cursor, DecisionFilter, DecisionRow, DeliveryRow,
     DeliveryState, Health, HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue,
     RequestFilter, RequestRow, RequestStatus, SenderView, SentAbout, SentMail, Settled, Settlement,
-    TokenView, VerificationMail, VerificationState, VerificationView,
+    StoreWork, TokenView, VerificationMail, VerificationState, VerificationView,
 };
 
 /// Most answers of [`Store::threads`].

@@ -505,4 +505,15 @@ pub struct Health {
     pub free: u64,
     /// Age of the oldest commit that waits.
     pub oldest_waiting: Option<Duration>,
+    /// Commits so far, and how often it has waited for its disk.
+    pub work: StoreWork,
+}
+
+/// What the store has done since it was opened. One wait for the disk serves all commits that wait for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreWork {
+    /// Plans and other events that were made durable.
+    pub commits: u64,
+    /// Syncs of its files (fdatasync), those of the index and of big mails included.
+    pub syncs: u64,
 }

@@ -188,6 +188,15 @@ fn what_is_written_is_what_it_means() {
     assert_eq!(config.verification.resend_after, Duration::from_mins(30));
     assert_eq!(config.smtp.per_peer_per_minute.map(u32::from), Some(600));
     assert_eq!(config.projects[0].via_lists, ["it-group.example.com", "all-it.example.com"]);
+    let machines = &config.projects[0].allow_automatic_from;
+    for (address, allowed) in [
+        ("x@ops.monitoring.example", true),
+        ("x@monitoring.example", false),
+        ("Scanner@example.com", true),
+        ("x@example.com", false),
+    ] {
+        assert_eq!(machines.contains(&address.parse().unwrap()), allowed, "{address}");
+    }
     assert_eq!(config.mail.from.name.as_deref(), Some("Help, Desk"));
     let never = |address: &str| !config.verification.may_mail(&address.parse().unwrap());
     assert!(never("CEO@example.com") && never("a@example.net") && never("a@b.example.org"));

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use proptest::prelude::*;
 use serde::Deserialize;
-use vestibule::mail::{self, Content, Message, Nature, ScanError, UnusableSender};
+use vestibule::mail::{self, Arrival, Content, Message, Nature, ScanError, UnusableSender};
 
 /// What is expected of one mail. What is left out is expected to be absent, but `participants`, `body_*`, `text`,
 /// `new_part` and `attachments`, which are then not looked at.
@@ -35,8 +35,12 @@ struct Expected {
     reverse_path: Option<String>,
     #[serde(default)]
     via_lists: Vec<String>,
-    /// `person`, or `automatic SIGN: VALUE`, or `loop SIGN: VALUE`.
+    /// `person`, or KIND SIGN: VALUE, where KIND is `weak`, `automatic`, `report` or `loop`.
     nature: String,
+    /// `OUTCOME REASON` at the site of `tests/it/nature.rs`; looked at where it stands.
+    decision: Option<String>,
+    /// A check that the trail of the decision notes.
+    note: Option<String>,
     participants: Option<Vec<String>>,
     #[serde(default)]
     reply_to: Vec<String>,
@@ -125,13 +129,27 @@ fn check(name: &str, raw: &[u8], expected: &Expected) {
     assert_eq!(message.in_reply_to, expected.in_reply_to, "{name}: in_reply_to");
     assert_eq!(message.references, expected.references, "{name}: references");
     let reverse_path = expected.reverse_path.as_deref().unwrap_or("sender@relay.example");
-    let nature = match message.nature(reverse_path, &expected.via_lists) {
-        Nature::Person => "person".to_owned(),
-        Nature::Automatic(sign) => format!("automatic {}: {}", sign.name, sign.value),
-        Nature::Loop(sign) => format!("loop {}: {}", sign.name, sign.value),
-    };
-    assert_eq!(nature, expected.nature, "{name}: nature");
+    let arrival = Arrival { reverse_path, via_lists: &expected.via_lists, minted: false };
+    assert_eq!(told(&message.nature(&arrival)), expected.nature, "{name}: nature");
+    if let Some(expected_decision) = &expected.decision {
+        let (decision, trail) = crate::nature::decision(raw, expected.reverse_path.as_deref());
+        assert_eq!(&decision, expected_decision, "{name}: {trail:#?}");
+        let noted =
+            |note: &String| trail.iter().any(|check| check.check == **note && check.result == "noted");
+        assert!(expected.note.as_ref().is_none_or(noted), "{name}: {trail:#?}");
+    }
     check_content(name, raw, expected);
+}
+
+fn told(nature: &Nature) -> String {
+    let (kind, sign) = match nature {
+        Nature::Person { weak: None } => return "person".to_owned(),
+        Nature::Person { weak: Some(sign) } => ("weak", sign),
+        Nature::Automatic(sign) => ("automatic", sign),
+        Nature::Report(sign) => ("report", sign),
+        Nature::Loop(sign) => ("loop", sign),
+    };
+    format!("{kind} {}: {}", sign.name, sign.value)
 }
 
 fn check_author(name: &str, message: &Message, expected: &Expected) {

@@ -23,6 +23,7 @@ mod handed_on; // what goes on to the postmaster
 mod letters; // acknowledgements, bounces, confirmations, templates and languages, on a whole daemon
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
+mod nature; // fixtures/mail: persons, machines, and what is decided about them
 mod outage; // the relay for outbound mail is away
 mod replay; // all fixtures through async-smtp into the built binary
 mod replies; // replies, participants, copies, closed requests

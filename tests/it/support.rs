@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use vestibule::{
-    access::{OnClosed, ProjectAccess, SiteAccess},
+    access::{OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
@@ -109,8 +109,7 @@ fn verification() -> VerificationConfig {
         max_mails_per_address_per_day: 2,
         max_mails_per_minute: NonZeroU32::new(60).unwrap(),
         max_mails_per_minute_external: NonZeroU32::new(20).unwrap(),
-        never_mail_addresses: Vec::new(),
-        never_mail_domains: vestibule::access::DomainList::default(),
+        never_mail: SenderList::default(),
         contact: None,
     }
 }
@@ -124,5 +123,6 @@ fn project(key: &str, address: &str) -> Project {
         on_closed: OnClosed::Reopen,
         via_lists: Vec::new(),
         language: None,
+        allow_automatic_from: SenderList::default(),
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use super::files::create_private;
 use crate::store::{
     Order, StoreError,
-    rows::{Changes, CheckpointRow, KeyRange, Rows, Value, Visit, encode, key},
+    rows::{CheckpointRow, Key, KeyRange, Rows, Value, Visit, encode, key},
 };
 
 /// The version of the rows. Another one in the index: it is made anew.
@@ -76,18 +76,22 @@ impl Index {
         self.db.as_ref().ok_or_else(|| StoreError::Unavailable("the store is closed".to_owned()))
     }
 
-    /// Writes rows and how far they go, all or nothing.
-    pub(super) fn apply(&self, changes: Changes, checkpoint: CheckpointRow) -> Result<(), StoreError> {
+    /// Writes rows and how far they go, all or nothing. Of several changes of a row the last one counts.
+    pub(super) fn apply<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a Key, &'a Option<Value>)>,
+        checkpoint: CheckpointRow,
+    ) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
         for (key, value) in changes {
             match value {
-                Some(value) => batch.insert(key, &*value),
-                None => batch.remove(key),
+                Some(value) => batch.insert(key.as_slice(), &**value),
+                None => batch.remove(key.as_slice()),
             }
         }
         let place = key::checkpoint();
         let row = encode(&place, &checkpoint).map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        batch.insert(place, &*row);
+        batch.insert(place.as_slice(), &*row);
         self.db()?.apply_batch(batch).map_err(|error| unavailable(&error))
     }
 

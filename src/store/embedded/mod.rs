@@ -16,6 +16,7 @@
 //! ```
 
 mod applier;
+mod cache;
 mod calls;
 mod files;
 mod index;
@@ -47,7 +48,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::open::{OpenError, OpenReport};
 use self::{
     files::Layout,
-    overlay::{Merged, Overlay},
+    overlay::Merged,
     reserve::Reserve,
     status::Status,
     writer::{Command, Writer},
@@ -146,7 +147,7 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
         appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let shared = Arc::new(Shared {
         opened_at: opened.checkpoint.end,
-        rows: Merged { overlay: Overlay::default(), index: opened.index },
+        rows: Merged::new(opened.index),
         reader: Reader::new(layout.journal(), big.clone(), options.disk),
         big,
         leases: Mutex::default(),
@@ -248,13 +249,15 @@ impl Embedded {
         let shared = Arc::clone(&self.shared);
         let write = move || {
             let _room = shared.status.reserve.promise(raw.len() as u64)?;
-            shared.big.write(mail, &raw).map_err(|error| {
+            let written = shared.big.write(mail, &raw).map_err(|error| {
                 if let Append::Unsynced(error) = &error {
                     let name = shared.big.name(mail);
                     shared.status.fail_for_good(format!("{name} can't be synced: {error}"));
                 }
                 error.into()
-            })
+            });
+            shared.status.synced();
+            written
         };
         let written = tokio::task::spawn_blocking(write).await;
         let written = written.map_err(std::io::Error::other).and_then(|written| written);

@@ -6,7 +6,7 @@ use super::{Cap, Event, Turn, acknowledgements, lanes, mails, malformed, sweep, 
 use crate::{
     store::{
         CommitError, Delivery, Effect, Lane, Plan, StoreError,
-        rows::{Rows, SenderRow, VerificationRow, key, last_key, read},
+        rows::{Rows, SenderVersion, VerificationRow, key, last_key, read},
     },
     types::{ProjectKey, RequestId, Time},
 };
@@ -69,7 +69,7 @@ pub(in crate::store) fn prepare(
 
 fn check(plan: &Plan, rows: &dyn Rows) -> Result<(), CommitError> {
     for fence in &plan.fences {
-        let version = read::<SenderRow>(rows, &key::sender(&fence.address))?.map_or(0, |row| row.version);
+        let version = read::<SenderVersion>(rows, &key::sender(&fence.address))?.map_or(0, |row| row.version);
         if version != fence.version {
             return Err(CommitError::Stale);
         }

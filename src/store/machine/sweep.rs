@@ -34,7 +34,7 @@ pub(in crate::store) fn candidates(
         if start.as_slice() >= range.until.as_slice() {
             continue;
         }
-        range.from = range.from.max(start.to_vec());
+        range.from = range.from.max(Key::from_slice(&start));
         if !sweep_range(rows, &range, &mut event, &mut looks, max)? {
             break;
         }
@@ -105,7 +105,7 @@ pub(super) fn apply(event: &SweepEvent, txn: &mut Txn<'_>) -> Result<(), CommitE
         {
             txn.remove(key::address_verification(&row.address, VerificationId::new(id)));
         }
-        txn.remove(Key::from(swept.as_slice()));
+        txn.remove(Key::from_slice(swept));
     }
     txn.put(key::sweep(), &event.position)
 }

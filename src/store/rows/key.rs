@@ -12,8 +12,7 @@ use crate::{
 const END: u8 = 0;
 
 fn key(letter: u8, parts: &[&[u8]]) -> Key {
-    let mut key = Vec::with_capacity(2 + parts.iter().map(|part| part.len()).sum::<usize>());
-    key.extend([letter, b'/']);
+    let mut key = Key::from_slice(&[letter, b'/']);
     for part in parts {
         key.extend_from_slice(part);
     }
@@ -195,23 +194,23 @@ pub(in crate::store) fn job_id(queue: Queue, id: Uuid) -> Key {
 /// `m/lane/`: when a lane is free again.
 pub(in crate::store) fn lane(lane: Lane) -> Key {
     match lane {
-        Lane::Approved => b"m/lane/approved".to_vec(),
-        Lane::External => b"m/lane/external".to_vec(),
-        Lane::Acknowledgements => b"m/lane/acknowledgements".to_vec(),
+        Lane::Approved => Key::from_slice(b"m/lane/approved"),
+        Lane::External => Key::from_slice(b"m/lane/external"),
+        Lane::Acknowledgements => Key::from_slice(b"m/lane/acknowledgements"),
     }
 }
 
 /// `m/checkpoint`: up to where the journal is in the rows.
 pub(in crate::store) fn checkpoint() -> Key {
-    b"m/checkpoint".to_vec()
+    Key::from_slice(b"m/checkpoint")
 }
 
 /// `m/schema`: the version of the rows.
 pub(in crate::store) fn schema() -> Key {
-    b"m/schema".to_vec()
+    Key::from_slice(b"m/schema")
 }
 
 /// `m/sweep`: where the sweep goes on.
 pub(in crate::store) fn sweep() -> Key {
-    b"m/sweep".to_vec()
+    Key::from_slice(b"m/sweep")
 }

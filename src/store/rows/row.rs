@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use smallvec::SmallVec;
 
 use super::{MAX_VALUE, Value};
 use crate::{
@@ -27,16 +28,20 @@ pub(in crate::store) trait Row: Serialize + DeserializeOwned {
 
 /// The value of a row. Fails when it is over [`MAX_VALUE`]: such a row is never written.
 pub(in crate::store) fn encode<T: Row>(key: &[u8], row: &T) -> Result<Value, CommitError> {
-    let packed = if T::NAMED { rmp_serde::to_vec_named(row) } else { rmp_serde::to_vec(row) };
-    let packed =
-        packed.map_err(|error| CommitError::Unavailable(format!("a row can't be encoded: {error}")))?;
+    let mut packed = SmallVec::<[u8; 256]>::new();
+    let written = if T::NAMED {
+        rmp_serde::encode::write_named(&mut packed, row)
+    } else {
+        rmp_serde::encode::write(&mut packed, row)
+    };
+    written.map_err(|error| CommitError::Unavailable(format!("a row can't be encoded: {error}")))?;
     if packed.len() > MAX_VALUE {
         let (name, len) = (key.escape_ascii(), packed.len());
         return Err(CommitError::Unavailable(format!(
             "the row {name} would be {len} bytes, and {MAX_VALUE} is the most"
         )));
     }
-    Ok(Arc::from(packed))
+    Ok(Arc::from(packed.as_slice()))
 }
 
 /// The row of a value.
@@ -374,7 +379,7 @@ impl Row for u64 {}
 impl Row for serde_bytes::ByteBuf {}
 
 /// Up to where the journal is in the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub(in crate::store) struct CheckpointRow {
     /// Behind the last record.
     pub(in crate::store) end: Location,

@@ -62,7 +62,7 @@ pub(in crate::store) fn merge_scan(
                 return Ok(ControlFlow::Break(()));
             }
         }
-        let flow = match over.next_if(|(changed, _)| changed == key) {
+        let flow = match over.next_if(|(changed, _)| changed.as_slice() == key) {
             Some((_, None)) => ControlFlow::Continue(()),
             Some((_, Some(new))) => visit(key, &new)?,
             None => visit(key, value)?,
