@@ -205,10 +205,7 @@ impl Verify {
             Some(first) => self.store.held(*first).await?.and_then(|row| row.sender_name),
             None => None,
         };
-        let next = match view.held.get(listed.len()) {
-            Some(next) => self.store.held(*next).await?,
-            None => None,
-        };
+        let next = self.first_to_answer(&view.held[listed.len()..]).await?;
         let parts =
             RedemptionParts { address, name: name.as_deref(), release, not_mine, next: next.as_ref() };
         let plan = self.planned(|planning| plan::redemption(planning, &view, *id, parts));
@@ -216,6 +213,18 @@ impl Verify {
             Ok(_) => Ok(Step::Done(self.redeemed(address, plan))),
             Err(error) => again(error),
         }
+    }
+
+    /// Of these mails the first that may be answered; where none may be, the last.
+    async fn first_to_answer(&self, held: &[HeldId]) -> Result<Option<HeldRow>, VerifyError> {
+        let mut found = None;
+        for id in held {
+            found = self.store.held(*id).await?.or(found);
+            if found.as_ref().is_some_and(|row| row.may_answer) {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Reports a redemption that was committed.
