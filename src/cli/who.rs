@@ -48,6 +48,10 @@ const DECISIONS: [Column; 7] = [
     column("MAIL-ID", &["/mail_id"]),
 ];
 
+/// Why a verification has no mail; the trail of the waiting mail names the sign.
+const UNANSWERED: &str = "nothing that waits may be answered (`vestibule decisions show MAIL-ID` says why); \
+                          `vestibule held release ID` hands it on";
+
 /// Runs the command.
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
     let path = format!("/api/v1/senders/{}", segment(args.address.key()));
@@ -107,6 +111,9 @@ fn verifications(out: &mut dyn Write, verifications: &[Value]) -> io::Result<()>
     writeln!(out, "\nverifications, the newest first:")?;
     for verification in verifications {
         writeln!(out, "{}  asked", inline(&verification["asked_at"]))?;
+        if items(&verification["mails"]).is_empty() && verification["state"] == "pending" {
+            writeln!(out, "{:24}  no mail: {UNANSWERED}", "")?;
+        }
         for mail in items(&verification["mails"]) {
             writeln!(out, "{}", mailed(mail))?;
         }
@@ -177,6 +184,7 @@ mod tests {
             "quiet_until": "Q",
             "never_mailed": true,
             "verifications": [
+                {"asked_at": "A3", "opened_at": null, "state": "pending", "mails": []},
                 {"asked_at": "A2", "opened_at": null, "state": "pending", "mails": [
                     {"state": "waiting", "due_at": "D2", "expires_at": "E2"}]},
                 {"asked_at": "A1", "opened_at": "O1", "state": "verified", "at": "V1", "handed_on": 2, "not_mine": 1,
@@ -190,6 +198,7 @@ mod tests {
             "account: internal, agent, active, customer of IT, since C\n",
             "verification.never_mail names it",
             "no verification mail before Q\n",
+            "A3  asked\n                          no mail: nothing that waits may be answered",
             "A2  asked\nD2  mail due, link until E2\n",
             "  not answered yet\nA1  asked\nF1  mail given up: 550 no\nU1  mail came back: 5.1.1 no such user\nS1  mail sent, link until E1: 250 ok\n\
              O1  page opened for the first time\nV1  verified: 2 handed on, 1 not theirs\n",
