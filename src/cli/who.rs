@@ -72,7 +72,8 @@ fn report(out: &mut dyn Write, sender: &Value) -> io::Result<()> {
         writeln!(out, "no verification mail before {}", inline(&sender["quiet_until"]))?;
     }
     section(out, "waiting mails, the oldest first", &HELD, &sender["held"])?;
-    verifications(out, items(&sender["verifications"]))?;
+    let told = sender["never_mailed"] == true || sender["quiet_until"].is_string();
+    verifications(out, items(&sender["verifications"]), told)?;
     section(out, "our mails to it that are not sent yet", &OUTBOX, &sender["deliveries"])?;
     section(out, "last decisions, the newest first", &DECISIONS, &sender["decisions"])
 }
@@ -104,14 +105,14 @@ fn section(out: &mut dyn Write, heading: &str, columns: &[Column], items_of: &Va
 }
 
 /// What was asked, what the relay said, whether the page was opened, and how it ended.
-fn verifications(out: &mut dyn Write, verifications: &[Value]) -> io::Result<()> {
+fn verifications(out: &mut dyn Write, verifications: &[Value], silence_told: bool) -> io::Result<()> {
     if verifications.is_empty() {
         return Ok(());
     }
     writeln!(out, "\nverifications, the newest first:")?;
     for verification in verifications {
         writeln!(out, "{}  asked", inline(&verification["asked_at"]))?;
-        if items(&verification["mails"]).is_empty() && verification["state"] == "pending" {
+        if items(&verification["mails"]).is_empty() && verification["state"] == "pending" && !silence_told {
             writeln!(out, "{:24}  no mail: {UNANSWERED}", "")?;
         }
         for mail in items(&verification["mails"]) {
@@ -177,6 +178,16 @@ mod tests {
     }
 
     #[test]
+    fn a_verification_without_a_mail_says_why() {
+        let mut nils = json!({"address": "nils@example.com", "verifications": [
+            {"asked_at": "A3", "opened_at": null, "state": "pending", "mails": []}]});
+        let why = "A3  asked\n                          no mail: nothing that waits may be answered";
+        assert!(shown(&nils).contains(why), "{}", shown(&nils));
+        nils["never_mailed"] = true.into();
+        assert!(!shown(&nils).contains("no mail: "), "{}", shown(&nils));
+    }
+
+    #[test]
     fn a_verification_reads_as_what_happened() {
         let ada = json!({
             "address": "ada@example.com",
@@ -184,7 +195,6 @@ mod tests {
             "quiet_until": "Q",
             "never_mailed": true,
             "verifications": [
-                {"asked_at": "A3", "opened_at": null, "state": "pending", "mails": []},
                 {"asked_at": "A2", "opened_at": null, "state": "pending", "mails": [
                     {"state": "waiting", "due_at": "D2", "expires_at": "E2"}]},
                 {"asked_at": "A1", "opened_at": "O1", "state": "verified", "at": "V1", "handed_on": 2, "not_mine": 1,
@@ -198,7 +208,6 @@ mod tests {
             "account: internal, agent, active, customer of IT, since C\n",
             "verification.never_mail names it",
             "no verification mail before Q\n",
-            "A3  asked\n                          no mail: nothing that waits may be answered",
             "A2  asked\nD2  mail due, link until E2\n",
             "  not answered yet\nA1  asked\nF1  mail given up: 550 no\nU1  mail came back: 5.1.1 no such user\nS1  mail sent, link until E1: 250 ok\n\
              O1  page opened for the first time\nV1  verified: 2 handed on, 1 not theirs\n",

@@ -13,7 +13,7 @@ use crate::{
         DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, Kept, MailFacts, NewMail, Plan,
         SenderView,
     },
-    types::{Account, AccountKind, DeliveryId, EmailAddress, HeldId, MintKey, ProjectKey, Standing},
+    types::{Account, AccountKind, DeliveryId, EmailAddress, HeldId, ProjectKey, Standing},
     verify::{Answered, Planning, new_account, reply},
 };
 
@@ -113,12 +113,6 @@ impl<'a> Incoming<'a> {
             misdirected,
             ours,
         }
-    }
-
-    /// Notes whether it is a mail of ours that came back: its Message-ID is one that only this key makes.
-    pub(super) fn know_ours(&mut self, mint: &MintKey) {
-        let id = self.message.message_id.as_deref();
-        self.ours = id.is_some_and(|id| mint.read_message_id(id).is_some());
     }
 
     /// On which lists the sender's domain stands.

@@ -215,18 +215,6 @@ impl Verify {
         }
     }
 
-    /// Of these mails the first that may be answered; where none may be, the last.
-    async fn first_to_answer(&self, held: &[HeldId]) -> Result<Option<HeldRow>, VerifyError> {
-        let mut found = None;
-        for id in held {
-            found = self.store.held(*id).await?.or(found);
-            if found.as_ref().is_some_and(|row| row.may_answer) {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
     /// Reports a redemption that was committed.
     fn redeemed(&self, address: &EmailAddress, plan: Plan) -> TokenAnswer {
         use crate::store::Redemption::{Disowned as NotTheirs, Moot, Verified};
