@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::model::{
-    BareNewlines, Config, LogAddresses, LogFormat, OnDrop, Project, Relay, RelaySecurity, SmtpRelay,
+    BareNewlines, Config, Keep, LogAddresses, LogFormat, OnDrop, Project, Relay, RelaySecurity, Retention,
+    SmtpRelay,
 };
 use crate::{
     access::DomainList,
@@ -27,6 +28,7 @@ impl Config {
             "smtp": smtp(self),
             "http": http(self),
             "store": store(self),
+            "retention": retention(self),
             "mail": {"relay": relay(&self.mail.relay), "from": from(self)},
             "verification": verification(self),
             "authentication": authentication(self),
@@ -85,6 +87,20 @@ fn smtp(config: &Config) -> Value {
             "per_peer_per_minute": smtp.per_peer_per_minute.map_or(0, Into::into),
             "per_envelope_sender_per_hour": smtp.per_envelope_sender_per_hour.map_or(0, Into::into),
         },
+    })
+}
+
+fn retention(config: &Config) -> Value {
+    let kept = |keep: Keep| match keep {
+        Keep::For(length) => duration(length),
+        Keep::Forever => "forever".to_owned(),
+    };
+    let Retention { dropped_mail, ended_holds, requests, decisions } = config.retention;
+    json!({
+        "dropped_mail": kept(dropped_mail),
+        "ended_holds": kept(ended_holds),
+        "requests": kept(requests),
+        "decisions": kept(decisions),
     })
 }
 

@@ -5,7 +5,9 @@ use std::{io, num::NonZeroU32, path::Path};
 
 use super::{
     keys::{PROJECTS, section},
-    model::{AdminToken, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig, VerificationConfig},
+    model::{
+        AdminToken, HttpConfig, LogConfig, MailConfig, Retention, SmtpConfig, StoreConfig, VerificationConfig,
+    },
     names::{self, Inbox, NeverMail},
     reader::{Placed, Reader, Scope},
     tls, urls,
@@ -165,6 +167,32 @@ pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
     let min_free = r.value(&at, "min_free", values::size(0, MAX_SIZE));
     let duplicate_window = r.value(&at, "duplicate_window", values::duration_or_zero);
     Some(StoreConfig { path: path?, min_free: min_free?, duplicate_window: duplicate_window? })
+}
+
+pub(super) fn retention(r: &mut Reader<'_>) -> Option<Retention> {
+    let at = scope(r, "retention")?;
+    let dropped_mail = r.value(&at, "dropped_mail", values::keep);
+    let ended_holds = r.value(&at, "ended_holds", values::keep);
+    let requests = r.value(&at, "requests", values::keep_a_day);
+    let decisions = r.value(&at, "decisions", values::keep_a_day);
+    let retention = Retention {
+        dropped_mail: dropped_mail?,
+        ended_holds: ended_holds?,
+        requests: requests?,
+        decisions: decisions?,
+    };
+    for (name, kept) in [("dropped_mail", retention.dropped_mail), ("ended_holds", retention.ended_holds)] {
+        if kept.outlasts(retention.decisions) {
+            let wrong = Wrong::new(
+                format!(
+                    "shorter than retention.{name}; a mail's bytes can't be found without the record of its decision"
+                ),
+                format!("write at least what retention.{name} says"),
+            );
+            r.mistake(&at, "decisions", wrong);
+        }
+    }
+    Some(retention)
 }
 
 pub(super) fn mail(r: &mut Reader<'_>, folder: &Path) -> Option<MailConfig> {

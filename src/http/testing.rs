@@ -163,6 +163,9 @@ impl Store for Accounts {
     async fn sweep(&self, _: Time, _: Time, _: usize) -> Result<usize, CommitError> {
         Ok(0)
     }
+    async fn compact(&self, _: &Retention, _: Time, _: Effort) -> Result<Compacted, CommitError> {
+        Ok(Compacted::default())
+    }
     fn health(&self) -> Health {
         let broken = *self.broken.lock().unwrap();
         Health {
@@ -217,6 +220,12 @@ fn config() -> Config {
             admin_token: Some(AdminToken(TOKEN.into())),
         },
         store: StoreConfig { path: "data".into(), min_free: 0, duplicate_window: 7 * day },
+        retention: Retention {
+            dropped_mail: Keep::For(7 * day),
+            ended_holds: Keep::For(7 * day),
+            requests: Keep::Forever,
+            decisions: Keep::For(400 * day),
+        },
         mail: MailConfig {
             relay: Relay::Directory("outbound".into()),
             from: Mailbox {

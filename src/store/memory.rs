@@ -15,16 +15,20 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{
-    AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DedupKey,
-    DeliveryRow, Health, HeldFilter, HeldRow, Lease, Order, Page, PageRequest, Plan, Queue, RequestFilter,
-    RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView, VerificationView, audit,
+    AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
+    DedupKey, DeliveryRow, Effort, Health, HeldFilter, HeldRow, Lease, Order, Page, PageRequest, Plan, Queue,
+    RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView,
+    VerificationView, audit,
     leases::Leases,
-    machine::{self, Counters, Event, PlanEvent, SettleEvent},
+    machine::{self, Before, Counters, Creators, Event, Judge, PlanEvent, SettleEvent},
     query::{self, Records, View},
     rows::{Key, KeyRange, Location, Rows, Txn, Value, Visit, key},
     wakes::Wakes,
 };
-use crate::types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+use crate::{
+    config::Retention,
+    types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId},
+};
 
 /// Free bytes that [`Memory`] reports unless told otherwise.
 const FREE: u64 = 1 << 40;
@@ -198,6 +202,37 @@ impl State {
     fn view(&self) -> View<'_> {
         View { rows: &self.rows, records: &self.records }
     }
+
+    /// Takes away the bytes of mails past their time; answers how many.
+    fn forget_bodies(&mut self, retention: &Retention, now: Time) -> Result<u64, StoreError> {
+        let earlier = Creators::default();
+        let mut judge = Judge {
+            rows: &self.rows,
+            retention,
+            now,
+            earlier: &earlier,
+            own: Creators::default(),
+            clean_below: 0,
+        };
+        let mut freed = 0;
+        for (n, (event, raw)) in self.records.0.iter_mut().enumerate() {
+            if raw.is_empty() || !matches!(event, Event::Plan(_)) {
+                continue;
+            }
+            let at = Location { segment: 0, offset: n as u64 };
+            let kept = judge.judge(0, at, event)?;
+            if !kept.body
+                && let Event::Plan(plan) = event
+            {
+                let judged = kept
+                    .event
+                    .and_then(|event| if let Event::Plan(plan) = event { Some(plan) } else { None });
+                plan.raw_until = judged.and_then(|plan| plan.raw_until);
+                freed += std::mem::take(raw).len() as u64;
+            }
+        }
+        Ok(freed)
+    }
 }
 
 #[async_trait]
@@ -279,7 +314,16 @@ impl Store for Memory {
     }
 
     async fn raw(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
-        self.state()?.records.record(Location::from(body)).map(|(_, raw)| raw.clone())
+        let state = self.state()?;
+        let (event, raw) = state.records.record(Location::from(body))?;
+        match event {
+            Event::Plan(plan)
+                if raw.is_empty() && plan.plan.mail.as_ref().is_some_and(|mail| mail.facts.size > 0) =>
+            {
+                Err(StoreError::Expired(plan.raw_until))
+            }
+            _ => Ok(raw.clone()),
+        }
     }
 
     async fn request(&self, id: &RequestId) -> Result<Option<RequestRow>, StoreError> {
@@ -337,6 +381,19 @@ impl Store for Memory {
         let found = event.keys.len();
         self.write(Event::Sweep(event), Bytes::new())?;
         Ok(found)
+    }
+
+    async fn compact(&self, retention: &Retention, now: Time, _: Effort) -> Result<Compacted, CommitError> {
+        let mut compacted = Compacted::default();
+        let before = Before::at(retention, now, u64::MAX);
+        loop {
+            let event = machine::retirable(self.state()?.view(), before, usize::MAX)?;
+            let Some(event) = event else { break };
+            compacted.decisions += event.decisions();
+            self.write(Event::Retire(event), Bytes::new())?;
+        }
+        compacted.freed = self.state()?.forget_bodies(retention, now)?;
+        Ok(compacted)
     }
 
     fn health(&self) -> Health {

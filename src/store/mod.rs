@@ -2,6 +2,7 @@
 //! `intake` and `verify`, whatever the engine.
 
 mod audit;
+mod compaction;
 pub mod embedded;
 mod journal;
 mod leases;
@@ -19,7 +20,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+use crate::{
+    config::Retention,
+    types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId},
+};
+pub use compaction::{Compacted, Effort};
 pub use journal::{Disk, RealDisk};
 pub use plan::{
     BodyRef, Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
@@ -40,6 +45,9 @@ pub enum StoreError {
     /// What was read is damaged: its checksum does not match. The text names file and offset.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// It was past its time and is gone; until when it was kept, where that is known (`[retention]`).
+    #[error("it was kept until {}", .0.map_or_else(|| "its time was over".to_owned(), |until| until.to_string()))]
+    Expired(Option<Time>),
     /// The caller's cursor is none of ours.
     #[error("{0:?} is no cursor of this list")]
     BadCursor(String),
@@ -164,6 +172,15 @@ pub trait Store: Send + Sync + 'static {
         tokens_before: Time,
         max: usize,
     ) -> Result<usize, CommitError>;
+
+    /// Takes away what is past its retention: the bytes of mails, the records of drops and of ended holds. What is read
+    /// meanwhile stays as it was when reading began.
+    async fn compact(
+        &self,
+        retention: &Retention,
+        now: Time,
+        effort: Effort,
+    ) -> Result<Compacted, CommitError>;
 
     /// Whether it takes writes, and how much room there is.
     fn health(&self) -> Health;

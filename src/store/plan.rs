@@ -147,6 +147,15 @@ pub enum Effect {
     /// A mail of ours to send. A verification mail adds its token to the verification and counts for the caps of the
     /// address.
     Enqueue(Delivery),
+    /// Stands where a decision stood that is past its time and was taken out of the journal. No planner makes it.
+    Retired,
+}
+
+impl Effect {
+    /// Whether it is a decision, which has a number.
+    pub fn decides(&self) -> bool {
+        matches!(self, Self::Record(_) | Self::Resolve(_) | Self::Retired)
+    }
 }
 
 /// One decision about one mail for one project.
@@ -185,7 +194,7 @@ pub enum Disposition {
         /// When it is dropped as expired.
         expires_at: Time,
     },
-    /// Only the record. `keep_raw` keeps the bytes too, for those who look into a parser's failure.
+    /// Only the record. `keep_raw` keeps the bytes too, as long as `retention.dropped_mail` says.
     Drop {
         /// Whether the bytes are kept.
         keep_raw: bool,

@@ -11,10 +11,12 @@ use tokio::sync::Notify;
 
 use super::{DROP_LIMIT, Embedded};
 use crate::{
+    config::Retention,
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, DecisionFilter, DecisionRow, DedupKey,
-        DeliveryRow, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan, Queue, RequestFilter,
-        RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView, VerificationView, audit,
+        AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
+        DedupKey, DeliveryRow, Effort, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan, Queue,
+        RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView,
+        VerificationView, audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
         query,
@@ -107,7 +109,7 @@ impl Store for Embedded {
     async fn raw(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
         self.check_open()?;
         let (shared, body) = (Arc::clone(&self.shared), *body);
-        let read = tokio::task::spawn_blocking(move || shared.reader.body(&body)).await;
+        let read = tokio::task::spawn_blocking(move || shared.body(&body)).await;
         read.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
@@ -173,6 +175,15 @@ impl Store for Embedded {
         let found = event.keys.len();
         self.write(Event::Sweep(event), Bytes::new(), None).await?;
         Ok(found)
+    }
+
+    async fn compact(
+        &self,
+        retention: &Retention,
+        now: Time,
+        effort: Effort,
+    ) -> Result<Compacted, CommitError> {
+        self.compact_all(retention, now, effort).await
     }
 
     fn health(&self) -> Health {

@@ -17,6 +17,7 @@
 
 mod applier;
 mod calls;
+mod compact;
 mod files;
 mod index;
 mod open;
@@ -119,8 +120,13 @@ struct Shared {
     wakes: Wakes,
     status: Status,
     layout: Layout,
-    /// The end of the journal when it was opened; all before it stays as it is.
+    disk: Arc<dyn Disk>,
+    /// The end of the journal when it was opened; all before it stays as it is, or is compacted.
     opened_at: Location,
+    /// Asks the writer for a new segment.
+    seal: Arc<AtomicBool>,
+    /// When a segment was sealed for its age; held while a compaction or a backup is under way.
+    care: tokio::sync::Mutex<Time>,
     /// Released with the store.
     _lock: File,
 }
@@ -134,20 +140,26 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
     let reserve =
         Reserve::open(&layout.root, options.reserve).map_err(|error| OpenError::io(&layout.root, error))?;
     let clean = layout.take_clean()?;
+    journal::remove_unfinished(&layout.journal()).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let opened = open::open_index(&layout, clean, now)?;
+    let seal = Arc::new(AtomicBool::new(false));
     let big = BigBodies::new(layout.big(), Arc::clone(&options.disk));
     let place = Place {
         dir: layout.journal(),
         disk: Arc::clone(&options.disk),
         big: big.clone(),
         segment_size: options.segment_size,
+        seal: Arc::clone(&seal),
     };
     let appender =
         appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let shared = Arc::new(Shared {
         opened_at: opened.checkpoint.end,
         rows: Merged { overlay: Overlay::default(), index: opened.index },
-        reader: Reader::new(layout.journal(), big.clone(), options.disk),
+        reader: Reader::new(layout.journal(), big.clone(), Arc::clone(&options.disk)),
+        disk: options.disk,
+        seal,
+        care: tokio::sync::Mutex::new(now),
         big,
         leases: Mutex::default(),
         wakes: Wakes::default(),
@@ -312,6 +324,11 @@ impl Embedded {
         self.list(|view| audit::digest(view.rows)).await
     }
 
+    /// All rows as text, for tests that want to see where two indexes differ.
+    pub async fn rows(&self) -> Result<Vec<String>, StoreError> {
+        self.list(|view| audit::dump(view.rows)).await
+    }
+
     /// Lets the threads finish; they do once no sender is left.
     fn let_go(&self) -> bool {
         self.closed.store(true, Ordering::Release);
@@ -320,6 +337,18 @@ impl Embedded {
 }
 
 impl Shared {
+    /// The bytes of a mail. The file of a big one that no row needs any more was past its time.
+    fn body(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
+        let read = self.reader.body(body);
+        if matches!(read, Err(StoreError::Damaged(_)))
+            && self.reader.is_big(body)
+            && self.rows.get(&key::big(body.mail))?.is_none()
+        {
+            return Err(StoreError::Expired(None));
+        }
+        read
+    }
+
     /// What is wrong with the file of a big mail that is still needed.
     fn damaged_big(&self, at: Location, event: &Event) -> Option<String> {
         let Event::Plan(event) = event else { return None };
@@ -345,13 +374,18 @@ impl Pace {
         Self { gently, closed, since: Instant::now() }
     }
 
+    /// Whether the store is being closed.
+    fn ended(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Rests three times as long as it has worked; whether to go on.
     fn goes_on(&mut self) -> bool {
         if self.gently && self.since.elapsed() >= WORK {
             thread::sleep(self.since.elapsed().min(10 * WORK) * 3);
             self.since = Instant::now();
         }
-        !self.closed.load(Ordering::Acquire)
+        !self.ended()
     }
 }
 

@@ -143,6 +143,9 @@ fn try_open(layout: &Layout, clean: bool, now: Time) -> Result<Opened, Trouble> 
         Err(reason) => return Err(Trouble::Index(reason)),
     };
     let lacking = sound::check(layout, checkpoint.end.segment).map_err(Trouble::Unfit)?;
+    if checkpoint.next < journal::compactions(&layout.journal())?.seen {
+        return Err(Trouble::Index("it is older than the last compaction of the journal".to_owned()));
+    }
     let mut opened = bring_up(layout, index, checkpoint, (clean, now))?;
     opened.report.damage.splice(0..0, lacking);
     if !clean && has_journal {
@@ -244,11 +247,14 @@ fn cross_check(layout: &Layout, opened: &Opened) -> Result<(), Trouble> {
 /// The numbers of the last decisions have no gap.
 fn last_decisions_are_dense(index: &Index) -> Result<(), Trouble> {
     const LAST: usize = 4096;
+    let retired: Option<u64> =
+        read(index, &key::retired()).map_err(|error| Trouble::Index(error.to_string()))?;
     let (mut above, mut left, mut gap) = (None, LAST, None);
     let walked = index.scan(&key::all(b'x'), Order::Newest, &mut |place, _| {
         let seq = key::number(place);
         if let (Some(above), Some(seq)) = (above, seq)
             && seq + 1 != above
+            && above - 1 > retired.unwrap_or(0)
         {
             gap = Some(seq + 1);
         }

@@ -26,6 +26,11 @@ impl Overlay {
         }
     }
 
+    /// Whether the index has all rows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Forgets rows that are in the index, unless a later record has changed them again.
     pub(super) fn retire<'a>(&self, keys: impl Iterator<Item = &'a Key>, seq: u64) {
         let mut rows = self.0.write().unwrap_or_else(PoisonError::into_inner);

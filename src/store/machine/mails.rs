@@ -98,7 +98,6 @@ fn write_decision(
     let nth = applying.decided;
     let opened = applying.event.opened.get(nth).ok_or_else(|| malformed("a decision has no number"))?;
     let seq = applying.event.first + nth as u64;
-    applying.decided += 1;
     let row = DecisionIndex {
         at: applying.event.plan.at,
         mail: decision.body.mail,

@@ -9,11 +9,15 @@ mod lanes;
 mod mails;
 mod plan;
 mod prepare;
+mod residue;
+mod retire;
 mod sweep;
 mod verifications;
 
-pub(super) use event::{Event, HurryEvent, PlanEvent, SettleEvent, SweepEvent, Turn};
+pub(super) use event::{Event, HurryEvent, PlanEvent, RetireEvent, SettleEvent, SweepEvent, Turn};
 pub(super) use prepare::{Counters, prepare, seen_since};
+pub(super) use residue::{Creators, Judge};
+pub(super) use retire::{Before, retirable};
 pub(super) use sweep::candidates;
 
 use super::{
@@ -25,10 +29,24 @@ use super::{
 pub(super) fn apply(event: &Event, at: Location, txn: &mut Txn<'_>) -> Result<Committed, CommitError> {
     match event {
         Event::Plan(event) => plan::apply(event, at, txn),
-        Event::Settle(event) => jobs::settle(event, txn).map(|()| Committed::default()),
+        Event::Settle(event) => {
+            let settled = jobs::settle(event, txn);
+            txn.lenient(settled).map(|_| Committed::default())
+        }
         Event::Hurry(event) => jobs::hurry(event, txn).map(|()| Committed::default()),
         Event::Sweep(event) => sweep::apply(event, txn).map(|()| Committed::default()),
+        Event::Retire(event) => retire::apply(event, txn).map(|()| Committed::default()),
         Event::Noop => Ok(Committed::default()),
+    }
+}
+
+impl Txn<'_> {
+    /// Replaying a compacted journal, what a change was about may be gone for being past its time, and the change with it.
+    fn lenient<T>(&self, outcome: Result<T, CommitError>) -> Result<Option<T>, CommitError> {
+        match outcome {
+            Err(CommitError::Gone) if self.is_compacted() => Ok(None),
+            outcome => outcome.map(Some),
+        }
     }
 }
 

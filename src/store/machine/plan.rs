@@ -30,11 +30,16 @@ pub(super) fn apply(event: &PlanEvent, at: Location, txn: &mut Txn<'_>) -> Resul
     }
     let mut applying = Applying { event, at, txn, decided: 0, enqueued: 0 };
     if let Some(spend) = &event.plan.spend {
-        applying.spend(spend)?;
+        let spent = applying.spend(spend);
+        applying.txn.lenient(spent)?;
     }
     let mut committed = Committed::default();
     for effect in &event.plan.effects {
-        committed.entries.extend(applying.effect(effect)?);
+        let (decided, enqueued) = (applying.decided, applying.enqueued);
+        let made = applying.effect(effect);
+        committed.entries.extend(applying.txn.lenient(made)?.flatten());
+        applying.decided = decided + usize::from(effect.decides());
+        applying.enqueued = enqueued + usize::from(matches!(effect, Effect::Enqueue(_)));
     }
     Ok(committed)
 }
@@ -55,13 +60,13 @@ impl Applying<'_, '_> {
             }
             Effect::MarkOpened(id) => verifications::mark_opened(*id, self.event.plan.at, self.txn)?,
             Effect::Enqueue(delivery) => self.enqueue(delivery)?,
+            Effect::Retired => {}
         }
         Ok(None)
     }
 
     fn enqueue(&mut self, delivery: &Delivery) -> Result<(), CommitError> {
         let turn = *self.event.turns.get(self.enqueued).ok_or_else(|| malformed("a delivery has no turn"))?;
-        self.enqueued += 1;
         if let Some((lane, arrival)) = turn.lane {
             self.txn.put(key::lane(lane), &arrival)?;
         }

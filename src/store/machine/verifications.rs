@@ -134,13 +134,14 @@ fn list(
     txn: &mut Txn<'_>,
 ) -> Result<(), CommitError> {
     let held = txn.sender(address)?.held;
-    if !listed.iter().all(|id| held.contains(id)) {
+    let waiting: Vec<HeldId> = listed.iter().copied().filter(|id| held.contains(id)).collect();
+    if waiting.len() < listed.len() && !txn.is_compacted() {
         return Err(CommitError::Gone);
     }
     txn.change_sender(address, |row| {
         row.pending = None;
         row.held.retain(|id| !listed.contains(id));
-        row.releasing.extend_from_slice(listed);
+        row.releasing.extend_from_slice(&waiting);
         row.quiet_until = quiet_until.or(row.quiet_until);
     })
 }

@@ -102,6 +102,7 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
         Effect::Resolve(end) => {
             Some((end.trail, end.settings_version, Some(end.basis), end.disposition, Some(end.held)))
         }
+        Effect::Retired => Some(retired()),
         _ => None,
     });
     let Some((trail, settings_version, basis, disposition, ended)) = decisions.nth(nth) else {
@@ -114,6 +115,11 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
         Disposition::Drop { .. } => (None, ended),
     };
     Told { trail, settings_version, basis, request, held }
+}
+
+/// Holds the place of a decision that is past its time; no row leads to it.
+fn retired() -> (Vec<Check>, String, Option<Basis>, Disposition, Option<HeldId>) {
+    (Vec::new(), String::new(), None, Disposition::Drop { keep_raw: false }, None)
 }
 
 fn damaged(what: String) -> Told {

@@ -192,6 +192,11 @@ pub(in crate::store) fn schema() -> Key {
     b"m/schema".to_vec()
 }
 
+/// `m/retired`: the highest decision that was ever retired; the numbers up to it may have gaps.
+pub(in crate::store) fn retired() -> Key {
+    b"m/retired".to_vec()
+}
+
 /// `m/sweep`: where the sweep goes on.
 pub(in crate::store) fn sweep() -> Key {
     b"m/sweep".to_vec()

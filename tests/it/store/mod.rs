@@ -1,5 +1,6 @@
 //! Conformance of the store's engines: one suite for both, then what only the embedded one can do.
 
+mod churn;
 mod embedded;
 mod kit;
 mod load;

@@ -1,0 +1,32 @@
+//! What a compaction is asked for, and what it has come to.
+
+use serde::{Deserialize, Serialize};
+
+/// How much trouble a compaction takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Segments are written anew where that gives back a fifth of them or more; gently, beside the daemon's work.
+    Gentle,
+    /// All that is past its time goes now.
+    Full,
+}
+
+/// What a compaction has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Compacted {
+    /// Decisions whose records were retired.
+    pub decisions: u64,
+    /// Segments that were written anew.
+    pub segments: u64,
+    /// Files of big mails that were removed.
+    pub files: u64,
+    /// Bytes that were given back.
+    pub freed: u64,
+}
+
+impl Compacted {
+    /// Whether anything was done.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}

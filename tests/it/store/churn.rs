@@ -1,0 +1,287 @@
+//! Compaction under churn: a month of mails in small segments, day by day with a clock of its own. What is past its time
+//! goes, the rest stays as it was, an index made anew from what is left has the same rows, and the store stays as small as
+//! what it has to keep.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use vestibule::{
+    access::{Basis, Reason},
+    config::{Keep, Retention},
+    store::{
+        Compacted, Disposition, Effect, Effort, Queue, Redemption, Settlement, Store as _, StoreError,
+        embedded::{self, Embedded, Options},
+    },
+    types::{AccountKind, HeldId, RequestId, Time, VerificationId},
+};
+
+use super::kit::{
+    DAY, Engine, Home, T0, account, address, assert_books_balance, assert_no_blobs, entry, fenced, fresh,
+    hold, mail, mail_plan, once, open, plan, resolve, spend, verification_mail,
+};
+
+const LEASE: Duration = Duration::from_mins(5);
+
+/// Short retentions, so that a month sees each of them many times.
+pub(super) fn retention() -> Retention {
+    Retention {
+        dropped_mail: Keep::For(DAY * 2),
+        ended_holds: Keep::For(DAY * 2),
+        requests: Keep::For(DAY * 10),
+        decisions: Keep::For(DAY * 5),
+    }
+}
+
+/// Dice that fall the same way each time.
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    pub(super) fn below(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+/// A site that lives day by day.
+pub(super) struct Site<'a> {
+    pub(super) store: &'a Engine,
+    pub(super) dice: Dice,
+    pub(super) now: Time,
+    pub(super) number: u64,
+    waiting: Vec<(String, HeldId)>,
+    pub(super) requests: Vec<(RequestId, Time, Vec<u8>)>,
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn new(store: &'a Engine, seed: u64) -> Self {
+        Self { store, dice: Dice(seed), now: T0, number: 0, waiting: Vec::new(), requests: Vec::new() }
+    }
+
+    /// So many mails, and what becomes of those that waited; then the workers.
+    pub(super) async fn day(&mut self, mails: u64) {
+        for _ in 0..mails {
+            self.number += 1;
+            match self.dice.below(10) {
+                0..=2 => self.request().await,
+                3..=6 => self.drop().await,
+                7 | 8 => self.hold().await,
+                _ => self.end_a_hold().await,
+            }
+            self.now = self.now.plus(Duration::from_secs(60));
+        }
+        self.work().await;
+        while self.store.sweep(self.now.minus(DAY * 3), self.now.minus(DAY * 4), 50).await.unwrap() > 0 {}
+        self.now = self.now.plus(DAY);
+    }
+
+    fn raw(&mut self) -> Vec<u8> {
+        let lines = [30, 300, 3_000][usize::try_from(self.dice.below(20) / 9).unwrap().min(2)];
+        format!("mail {}\r\n", self.number).repeat(lines).into_bytes()
+    }
+
+    async fn commit(&self, mut plan: vestibule::store::Plan) -> Vec<vestibule::store::CommittedEntry> {
+        plan.at = self.now;
+        self.store.commit(plan).await.unwrap().entries
+    }
+
+    async fn request(&mut self) {
+        let sender = format!("user{}@a.example", self.dice.below(40));
+        let raw = self.raw();
+        let mut entry = open("IT");
+        entry.once = Some(once(self.number));
+        entry.once_since = self.now.minus(DAY);
+        let mut effects = vec![];
+        if self.store.sender(&address(&sender), &[], T0).await.unwrap().account.is_none() {
+            effects.push(Effect::PutAccount(account(&sender, AccountKind::PortalOnly)));
+        }
+        effects.push(Effect::Record(entry));
+        let plan = mail_plan(mail(&sender, "a request", raw.clone()), effects);
+        let made = self.commit(plan).await;
+        self.requests.push((made[0].request.clone().unwrap(), self.now, raw));
+    }
+
+    async fn drop(&mut self) {
+        let sender = format!("spam{}@b.example", self.dice.below(1000));
+        let raw = self.raw();
+        let dropped = entry("IT", Reason::DomainNotAllowed, Disposition::Drop { keep_raw: true });
+        self.commit(mail_plan(mail(&sender, "a drop", raw), vec![Effect::Record(dropped)])).await;
+    }
+
+    async fn hold(&mut self) {
+        let sender = format!("staff{}@a.example", self.dice.below(60));
+        let raw = self.raw();
+        let seen = self.store.sender(&address(&sender), &[], T0).await.unwrap();
+        if seen.held_count() > 8 {
+            return;
+        }
+        let held = HeldId::new(fresh());
+        let mut entry = hold("IT", held);
+        entry.once = Some(once(self.number));
+        let mut effects = vec![Effect::Record(entry)];
+        if seen.pending.is_none() {
+            let id = VerificationId::new(fresh());
+            effects.push(Effect::OpenVerification { id, address: address(&sender) });
+            effects.push(verification_mail(&sender, id, u64::try_from(id.uuid().as_u128()).unwrap(), None));
+        }
+        let plan = fenced(self.store, &sender, mail_plan(mail(&sender, "held", raw), effects)).await;
+        self.commit(plan).await;
+        self.waiting.push((sender, held));
+    }
+
+    /// A verification is redeemed, or one of the holds ends otherwise.
+    async fn end_a_hold(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let n = usize::try_from(self.dice.below(self.waiting.len() as u64)).unwrap();
+        let (sender, held) = self.waiting[n].clone();
+        let view = self.store.sender(&address(&sender), &[], T0).await.unwrap();
+        if self.dice.below(2) == 0 {
+            self.redeem(&sender, &view).await;
+        } else {
+            let ends = [(Reason::HoldExpired, Basis::Expired), (Reason::HoldDiscarded, Basis::Discarded)];
+            let (reason, basis) = ends[usize::try_from(self.dice.below(2)).unwrap()];
+            let end = resolve(held, reason, basis, Disposition::Drop { keep_raw: false });
+            let mut plan = fenced(self.store, &sender, plan(vec![end])).await;
+            if view.held == [held] {
+                spend(&mut plan, view.pending.unwrap(), Redemption::Moot);
+            }
+            self.commit(plan).await;
+            self.waiting.remove(n);
+        }
+    }
+
+    async fn redeem(&mut self, sender: &str, view: &vestibule::store::SenderView) {
+        let (release, not_mine): (Vec<_>, Vec<_>) = view.held.iter().partition(|_| self.dice.below(3) > 0);
+        let mut redeem = plan(vec![]);
+        let redemption = if release.is_empty() {
+            Redemption::Disowned { not_mine: not_mine.clone(), quiet_until: self.now.plus(DAY) }
+        } else {
+            redeem.effects.push(Effect::PutAccount(account(sender, AccountKind::Internal)));
+            Redemption::Verified { release: release.clone(), not_mine: not_mine.clone() }
+        };
+        spend(&mut redeem, view.pending.unwrap(), redemption);
+        let redeem = fenced(self.store, sender, redeem).await;
+        self.commit(redeem).await;
+        for held in not_mine {
+            let end = resolve(held, Reason::NotMine, Basis::NotMine, Disposition::Drop { keep_raw: false });
+            self.commit(plan(vec![end])).await;
+        }
+        for held in release {
+            let raw = self.store.raw(&self.store.held(held).await.unwrap().unwrap().body).await.unwrap();
+            let end = resolve(held, Reason::KnownCustomer, Basis::Verified, Disposition::Open);
+            let made = self.commit(plan(vec![end])).await;
+            self.requests.push((made[0].request.clone().unwrap(), self.now, raw.to_vec()));
+        }
+        self.waiting.retain(|(of, _)| of != sender);
+    }
+
+    /// The outbox and the releases are settled, some of them after another try.
+    async fn work(&mut self) {
+        for queue in [Queue::Outbox, Queue::Release] {
+            for lease in self.store.claim(queue, self.now.plus(DAY), 1000, LEASE).await.unwrap() {
+                let settlement = match self.dice.below(4) {
+                    0 => Settlement::RetryAt(self.now.plus(DAY), "later".to_owned()),
+                    1 if queue == Queue::Outbox => Settlement::Dead("550 no".to_owned()),
+                    _ => Settlement::Done("250 ok".to_owned()),
+                };
+                self.store.settle(&lease, settlement, self.now).await.unwrap();
+            }
+        }
+    }
+
+    /// Every request is there; its bytes for as long as they are kept, and no longer after a full compaction.
+    pub(super) async fn check(&self, full: bool) {
+        for (id, at, raw) in &self.requests {
+            let row = self.store.request(id).await.unwrap().unwrap_or_else(|| panic!("{id} is lost"));
+            let until = retention().requests.until(*at).unwrap();
+            match self.store.raw(&row.body).await {
+                Ok(kept) => {
+                    assert!(kept == *raw, "{id}: other bytes");
+                    assert!(!full || until > self.now.minus(DAY), "{id} is kept past {until}");
+                }
+                Err(StoreError::Expired(of)) => {
+                    assert!(until <= self.now, "{id} is gone at {}, before {until}", self.now);
+                    assert!(of.is_none_or(|of| of == until), "{id}: {of:?}");
+                }
+                Err(error) => panic!("{id}: {error}"),
+            }
+        }
+    }
+}
+
+pub(super) fn options(home: &Home) -> Options {
+    Options { segment_size: 256 << 10, big_body: 20_000, ..home.options() }
+}
+
+fn open_small(home: &Home) -> Arc<Embedded> {
+    Arc::new(embedded::open(options(home), T0).unwrap().0)
+}
+
+/// Bytes of journal and big mails.
+fn size(home: &Home) -> u64 {
+    ["journal", "big"]
+        .iter()
+        .flat_map(|folder| fs::read_dir(home.path().join(folder)).unwrap())
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum()
+}
+
+/// A store opened from a copy, once with its index and once without.
+async fn opened(image: &Home) -> Arc<Embedded> {
+    let (store, report) = embedded::open(options(image), T0).unwrap();
+    assert_eq!(report.damage, Vec::<String>::new());
+    let store = Arc::new(store);
+    // Behind what the start has written about the outbox.
+    store
+        .commit(plan(vec![Effect::PutAccount(account("last@a.example", AccountKind::Internal))]))
+        .await
+        .unwrap();
+    assert_books_balance(&(Arc::clone(&store) as Engine)).await;
+    store
+}
+
+/// The same rows from what is in the journal now. Both are opened alike: what waits in the outbox is due at the start.
+pub(super) async fn assert_rebuilds(home: &Home) {
+    let (with, without) = (home.crash_image(), home.crash_image());
+    fs::remove_dir_all(without.path().join("index")).unwrap();
+    let (before, rebuilt) = (opened(&with).await, opened(&without).await);
+    if rebuilt.digest().await.unwrap() != before.digest().await.unwrap() {
+        let (ours, theirs) = (before.rows().await.unwrap(), rebuilt.rows().await.unwrap());
+        let only = |these: &[String], those: &[String]| {
+            these.iter().filter(|row| !those.contains(row)).take(10).cloned().collect::<Vec<_>>()
+        };
+        panic!("only before: {:#?}\nonly rebuilt: {:#?}", only(&ours, &theirs), only(&theirs, &ours));
+    }
+    before.close().await;
+    rebuilt.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_months_churn_stays_bounded_and_can_be_made_anew() {
+    let home = Home::new();
+    let embedded = open_small(&home);
+    let store: Engine = Arc::clone(&embedded) as Engine;
+    let mut site = Site::new(&store, 7);
+    let (mut total, mut curve) = (Compacted::default(), Vec::new());
+    for day in 1..=30 {
+        site.day(120).await;
+        let effort = if day % 5 == 0 { Effort::Full } else { Effort::Gentle };
+        let compacted = store.compact(&retention(), site.now, effort).await.unwrap();
+        total.decisions += compacted.decisions;
+        total.segments += compacted.segments;
+        total.files += compacted.files;
+        total.freed += compacted.freed;
+        assert_books_balance(&store).await;
+        site.check(effort == Effort::Full).await;
+        if day % 3 == 0 {
+            assert_rebuilds(&home).await;
+        }
+        curve.push(size(&home));
+        eprintln!("day {day:2}: {:6} KiB; {compacted:?}", size(&home) >> 10);
+    }
+    assert!(total.decisions > 500 && total.segments > 20 && total.files > 20, "{total:?}");
+    let (second, third) = (curve[10..20].iter().max().unwrap(), curve[20..].iter().max().unwrap());
+    assert!(*third < second + second / 3, "it grows: {second} in the second ten days, {third} in the third");
+    store.close().await;
+    assert_no_blobs(&home.path());
+}
