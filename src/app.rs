@@ -164,8 +164,11 @@ impl App {
             tokio::spawn(care::watch(Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone()));
         let (store, ops, shutdown) = (Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone());
         let scrub = tokio::spawn(care::scrub(Arc::clone(&store), ops.clone(), shutdown.clone()));
+        let compact =
+            care::compact(Arc::clone(&store), Arc::clone(&self.config), ops.clone(), shutdown.clone());
+        let compact = tokio::spawn(compact);
         let mut tasks = self.spawn();
-        tasks.push(scrub);
+        tasks.extend([scrub, compact]);
         shutdown.begun().await;
         let stopping = time::Instant::now();
         let drained = shutdown.drain(GRACE).await;

@@ -537,6 +537,36 @@ impl Event for StoreOpened<'_> {
     }
 }
 
+/// `store.compacted`: what was past its retention is gone.
+pub struct StoreCompacted {
+    parts: [u64; 4],
+    took: Duration,
+}
+
+impl StoreCompacted {
+    /// Decisions retired, segments written anew, files removed, bytes given back; and how long it took.
+    pub fn new(parts: [u64; 4], took: Duration) -> Self {
+        Self { parts, took }
+    }
+}
+
+impl Event for StoreCompacted {
+    fn emit(self, ops: &Ops) {
+        let [decisions, segments, files, freed] = self.parts;
+        let took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        line!(
+            ops,
+            Level::INFO,
+            "store.compacted",
+            decisions = decisions,
+            segments = segments,
+            files = files,
+            freed = freed,
+            took_ms = took_ms
+        );
+    }
+}
+
 /// `store.damaged`: something in the store's files is not what was written; the rest is usable.
 pub struct StoreDamaged<'a> {
     /// File, offset, and what is wrong.

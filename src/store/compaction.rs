@@ -25,6 +25,11 @@ pub struct Compacted {
 }
 
 impl Compacted {
+    /// Decisions, segments, files, bytes: for the log.
+    pub fn parts(&self) -> [u64; 4] {
+        [self.decisions, self.segments, self.files, self.freed]
+    }
+
     /// Whether anything was done.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
