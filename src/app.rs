@@ -2,6 +2,7 @@
 //! it is told to stop and then drains. The only file that names every room.
 
 mod care;
+pub mod upkeep;
 
 use std::{
     fs,

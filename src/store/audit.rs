@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::{
     Job, JobKind, Order, Queue, StoreError,
     rows::{
-        DecisionIndex, HeldIndex, JobIndex, KeyRange, RequestIndex, Row, Rows, SeenRow, SenderRow,
-        VerificationRow, decode, encode, key,
+        DecisionIndex, HeldIndex, JobIndex, RequestIndex, Row, Rows, SeenRow, SenderRow, VerificationRow,
+        decode, encode, key,
     },
 };
 use crate::types::{HeldId, VerificationId};
@@ -53,8 +53,7 @@ pub(super) fn digest(rows: &dyn Rows) -> Result<[u8; 32], StoreError> {
 }
 
 fn each_that_counts(rows: &dyn Rows, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
-    let all = KeyRange { from: vec![0], until: vec![0xff] };
-    rows.scan(&all, Order::Oldest, &mut |place, value| {
+    rows.scan(&key::everything(), Order::Oldest, &mut |place, value| {
         if place == key::checkpoint() || place == key::sweep() {
             return Ok(ControlFlow::Continue(()));
         }

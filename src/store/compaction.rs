@@ -1,4 +1,6 @@
-//! What a compaction is asked for, and what it has come to.
+//! What the store's care is asked for, and what it has come to.
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,4 +36,15 @@ impl Compacted {
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Files of a store as they were at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The directory that they lie in.
+    pub path: PathBuf,
+    /// How many.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }

@@ -24,7 +24,7 @@ use crate::{
     config::Retention,
     types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId},
 };
-pub use compaction::{Compacted, Effort};
+pub use compaction::{Compacted, Effort, Snapshot};
 pub use journal::{Disk, RealDisk};
 pub use plan::{
     BodyRef, Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
@@ -32,8 +32,9 @@ pub use plan::{
 };
 pub use view::{
     AccountFilter, Comment, Cursor, DecisionFilter, DecisionRow, DeliveryRow, DeliveryState, Health,
-    HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue, RequestFilter, RequestRow,
-    SenderView, Settled, Settlement, TokenView, VerificationMail, VerificationState, VerificationView,
+    HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue, RawState, RequestFilter,
+    RequestRow, SenderView, Settled, Settlement, TokenView, VerificationMail, VerificationState,
+    VerificationView,
 };
 
 /// A read failed.
@@ -181,6 +182,17 @@ pub trait Store: Send + Sync + 'static {
         now: Time,
         effort: Effort,
     ) -> Result<Compacted, CommitError>;
+
+    /// A directory with all that was answered before the call, which nothing changes until [`Store::drop_snapshot`] or the
+    /// next snapshot. An engine without files has none.
+    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
+        Err(CommitError::Unavailable("this store has no files to copy".to_owned()))
+    }
+
+    /// Removes the snapshot.
+    async fn drop_snapshot(&self) -> Result<(), CommitError> {
+        Ok(())
+    }
 
     /// Whether it takes writes, and how much room there is.
     fn health(&self) -> Health;

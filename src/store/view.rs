@@ -253,6 +253,19 @@ pub struct DecisionRow {
     pub request: Option<RequestId>,
     /// The mail that waits, or waited.
     pub held: Option<HeldId>,
+    /// Whether the bytes of the mail are there, as far as this decision kept them.
+    pub raw: RawState,
+}
+
+/// What became of the bytes of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawState {
+    /// They are there.
+    Kept,
+    /// They were past their retention.
+    Gone,
+    /// This decision kept none.
+    None,
 }
 
 /// Which requests.

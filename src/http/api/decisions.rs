@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::params::{self, Params};
 use crate::{
     http::{App, problem::Problem},
-    store::{DecisionFilter, DecisionRow},
+    store::{DecisionFilter, DecisionRow, RawState},
     types::EmailAddress,
 };
 
@@ -41,5 +41,10 @@ pub(super) fn value(row: &DecisionRow) -> Value {
         "settings_version": row.settings_version,
         "request": row.request,
         "held": row.held,
+        "raw": match row.raw {
+            RawState::Kept => json!("kept"),
+            RawState::Gone => json!("gone"),
+            RawState::None => Value::Null,
+        },
     })
 }

@@ -15,7 +15,7 @@ use crate::{
     store::{
         AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
         DedupKey, DeliveryRow, Effort, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan, Queue,
-        RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView,
+        RequestFilter, RequestRow, SenderView, Settled, Settlement, Snapshot, Store, StoreError, TokenView,
         VerificationView, audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
@@ -184,6 +184,14 @@ impl Store for Embedded {
         effort: Effort,
     ) -> Result<Compacted, CommitError> {
         self.compact_all(retention, now, effort).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
+        self.take_snapshot().await
+    }
+
+    async fn drop_snapshot(&self) -> Result<(), CommitError> {
+        self.remove_snapshot().await
     }
 
     fn health(&self) -> Health {

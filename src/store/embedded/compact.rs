@@ -5,6 +5,7 @@
 //! and is made anew.
 
 use std::{
+    ops::ControlFlow,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -17,10 +18,10 @@ use super::{Embedded, Pace, Shared, applier::MAX_RECORDS};
 use crate::{
     config::Retention,
     store::{
-        CommitError, Compacted, Effort, StoreError,
+        CommitError, Compacted, Effort, Order, StoreError,
         journal::{self, Found, Rewrite, Scan, Segment},
         machine::{self, Before, Creators, Event, Judge, RetireEvent},
-        rows::{CheckpointRow, Location, key, read},
+        rows::{CheckpointRow, Location, Rows as _, key, read},
     },
     types::{MailId, Time},
 };
@@ -33,6 +34,9 @@ const SEAL_AFTER: Duration = Duration::from_hours(24);
 const INDEX_LIMIT: Duration = Duration::from_secs(5);
 /// Between two looks at how far the index is.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// An index of more times its rows is overgrown, when it is large.
+const OVERGROWN: u64 = 8;
+const OVERGROWN_FROM: u64 = 64 << 20;
 /// A segment is written anew when this part of it is past its time: one fifth.
 const WORTHWHILE: u64 = 5;
 
@@ -82,7 +86,8 @@ impl Embedded {
         let decisions = self.retire(retention, now).await?;
         self.index_is_level().await;
         let mut run = Run::new(&self.shared, (*retention, now, effort));
-        let pace = Pace::new(effort == Effort::Gentle, Arc::clone(&self.closed));
+        let mut pace = Pace::new(effort == Effort::Gentle, Arc::clone(&self.closed));
+        pace.give_way = Arc::clone(&self.shared.give_way);
         let ran = tokio::task::spawn_blocking(move || run.segments(pace).map(|()| run)).await;
         let mut run = ran.map_err(|error| StoreError::Unavailable(error.to_string()))??;
         run.compacted.decisions = decisions;
@@ -91,7 +96,7 @@ impl Embedded {
     }
 
     /// Begins a new segment.
-    async fn seal(&self) -> Result<(), CommitError> {
+    pub(super) async fn seal(&self) -> Result<(), CommitError> {
         self.shared.seal.store(true, Ordering::Release);
         self.write(Event::Noop, Bytes::new(), None).await.map(drop)
     }
@@ -171,6 +176,24 @@ impl Run {
                 return Ok(());
             }
             self.segment(number, &mut pace)?;
+        }
+        self.measure_index()
+    }
+
+    /// Sled keeps the room that it once had: an index of many times its rows is made anew at the next start.
+    fn measure_index(&self) -> Result<(), StoreError> {
+        let file = self.shared.layout.index().join("db");
+        let size = std::fs::metadata(file).map_or(0, |file| file.len());
+        if size < OVERGROWN_FROM {
+            return Ok(());
+        }
+        let mut rows = 0;
+        self.shared.rows.index.scan(&key::everything(), Order::Oldest, &mut |place, value| {
+            rows += (place.len() + value.len()) as u64;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if size > rows * OVERGROWN {
+            std::fs::write(self.shared.layout.overgrown(), "").map_err(|error| unavailable(&error))?;
         }
         Ok(())
     }

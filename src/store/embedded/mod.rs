@@ -10,6 +10,8 @@
 //! journal/000000000001.seg  records: events and the bytes of mails
 //! big/MAIL_ID.eml           mails over 512 KiB
 //! index/                    sled; made anew from the journal when anything about it is wrong
+//! snapshot/                 links to the files of a moment, while they are copied away
+//! OVERGROWN                 asks the next start to make the index anew, smaller
 //! RESERVE                   room that is kept back for the index
 //! ACCEPTED_LOSS             the operator's: segments that he goes on without
 //! quarantine/TIME/          what was put away, for those who want to look
@@ -24,6 +26,7 @@ mod open;
 mod overlay;
 mod replay;
 mod reserve;
+mod snapshot;
 mod sound;
 mod status;
 mod writer;
@@ -35,7 +38,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self as std_mpsc, sync_channel},
     },
     thread,
@@ -125,6 +128,8 @@ struct Shared {
     opened_at: Location,
     /// Asks the writer for a new segment.
     seal: Arc<AtomicBool>,
+    /// How many wait for the end of a compaction: it stops for them, and goes on another time.
+    give_way: Arc<AtomicUsize>,
     /// When a segment was sealed for its age; held while a compaction or a backup is under way.
     care: tokio::sync::Mutex<Time>,
     /// Released with the store.
@@ -140,6 +145,7 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
     let reserve =
         Reserve::open(&layout.root, options.reserve).map_err(|error| OpenError::io(&layout.root, error))?;
     let clean = layout.take_clean()?;
+    snapshot::remove(&layout.snapshot()).map_err(|error| OpenError::io(&layout.snapshot(), error))?;
     journal::remove_unfinished(&layout.journal()).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let opened = open::open_index(&layout, clean, now)?;
     let seal = Arc::new(AtomicBool::new(false));
@@ -159,6 +165,7 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
         reader: Reader::new(layout.journal(), big.clone(), Arc::clone(&options.disk)),
         disk: options.disk,
         seal,
+        give_way: Arc::default(),
         care: tokio::sync::Mutex::new(now),
         big,
         leases: Mutex::default(),
@@ -366,17 +373,19 @@ impl Shared {
 struct Pace {
     gently: bool,
     closed: Arc<AtomicBool>,
+    /// Others who wait for the end.
+    give_way: Arc<AtomicUsize>,
     since: Instant,
 }
 
 impl Pace {
     fn new(gently: bool, closed: Arc<AtomicBool>) -> Self {
-        Self { gently, closed, since: Instant::now() }
+        Self { gently, closed, give_way: Arc::default(), since: Instant::now() }
     }
 
-    /// Whether the store is being closed.
+    /// Whether the store is being closed, or others wait.
     fn ended(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.closed.load(Ordering::Acquire) || self.give_way.load(Ordering::Acquire) > 0
     }
 
     /// Rests three times as long as it has worked; whether to go on.

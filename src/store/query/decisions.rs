@@ -6,7 +6,7 @@ use super::{View, walk::Walk};
 use crate::{
     access::{Basis, Check},
     store::{
-        DecisionFilter, DecisionRow, Disposition, Effect, Order, Page, PageRequest, StoreError,
+        DecisionFilter, DecisionRow, Disposition, Effect, Order, Page, PageRequest, RawState, StoreError,
         machine::PlanEvent,
         rows::{DecisionIndex, key, read},
     },
@@ -23,6 +23,7 @@ struct Told {
     basis: Option<Basis>,
     request: Option<RequestId>,
     held: Option<HeldId>,
+    raw: RawState,
 }
 
 impl View<'_> {
@@ -79,6 +80,7 @@ impl View<'_> {
             settings_version: told.settings_version,
             request: told.request,
             held: told.held,
+            raw: told.raw,
         })
     }
 }
@@ -97,6 +99,7 @@ fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
 /// What the plan says of its `nth` decision.
 fn tell(event: PlanEvent, nth: usize) -> Told {
     let opened = event.opened.into_iter().nth(nth).flatten();
+    let gone = event.raw_until.is_some();
     let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
         Effect::Record(entry) => Some((entry.trail, entry.settings_version, None, entry.disposition, None)),
         Effect::Resolve(end) => {
@@ -108,13 +111,19 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
     let Some((trail, settings_version, basis, disposition, ended)) = decisions.nth(nth) else {
         return damaged("the record has no such decision".to_owned());
     };
+    let raw = match (&disposition, gone, ended) {
+        // The mail is that of the hold, whose own decision says what became of it.
+        (Disposition::Drop { keep_raw: false }, ..) | (_, _, Some(_)) => RawState::None,
+        (_, true, None) => RawState::Gone,
+        (_, false, None) => RawState::Kept,
+    };
     let (request, held) = match disposition {
         Disposition::Open => (opened, ended),
         Disposition::Comment(request) => (Some(request), ended),
         Disposition::Hold { held, .. } => (None, Some(held)),
         Disposition::Drop { .. } => (None, ended),
     };
-    Told { trail, settings_version, basis, request, held }
+    Told { trail, settings_version, basis, request, held, raw }
 }
 
 /// Holds the place of a decision that is past its time; no row leads to it.
@@ -128,5 +137,12 @@ fn damaged(what: String) -> Told {
         input: Cow::Owned(what),
         result: Cow::Borrowed("damaged: the trail is lost"),
     };
-    Told { trail: vec![check], settings_version: String::new(), basis: None, request: None, held: None }
+    Told {
+        trail: vec![check],
+        settings_version: String::new(),
+        basis: None,
+        request: None,
+        held: None,
+        raw: RawState::None,
+    }
 }

@@ -35,6 +35,11 @@ pub(in crate::store) fn all(letter: u8) -> KeyRange {
     under(key(letter, &[]))
 }
 
+/// All rows.
+pub(in crate::store) fn everything() -> KeyRange {
+    KeyRange { from: vec![0], until: vec![0xff] }
+}
+
 /// The number that ends a key.
 pub(in crate::store) fn number(key: &[u8]) -> Option<u64> {
     key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
