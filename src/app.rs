@@ -200,12 +200,13 @@ impl App {
     fn spawn(self) -> Vec<JoinHandle<()>> {
         let Self { config, ops, store, verify, seal, shutdown, smtp, pages, admin, .. } = self;
         let intake = Intake::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
+        let for_mail = intake.clone();
         let parts = listener::Parts {
             config: Arc::clone(&config),
             ops: ops.clone(),
             gate: gate(Arc::clone(&store), Arc::clone(&config)),
             deliver: Arc::new(move |envelope, raw| {
-                let intake = intake.clone();
+                let intake = for_mail.clone();
                 Box::pin(async move { intake.deliver(envelope, raw).await })
             }),
             shutdown: shutdown.clone(),
@@ -216,6 +217,7 @@ impl App {
             config: Arc::clone(&config),
             ops: ops.clone(),
             explain: explainer(Arc::clone(&store), Arc::clone(&config)),
+            reprocess: reprocessor(intake.clone()),
             ready: ready(Arc::clone(&store), shutdown.clone()),
             shutdown: shutdown.clone(),
         };
@@ -369,4 +371,37 @@ fn explainer(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> http::Expla
             serde_json::to_value(explained).map_err(|error| error.to_string())
         })
     })
+}
+
+fn reprocessor(intake: Intake) -> http::Reprocess {
+    Arc::new(move |mail, project| {
+        let intake = intake.clone();
+        Box::pin(
+            async move { intake.reprocess(mail, project).await.map(reprocessed).map_err(not_reprocessed) },
+        )
+    })
+}
+
+fn reprocessed(done: intake::Reprocessed) -> serde_json::Value {
+    serde_json::json!({
+        "outcome": done.reason.outcome(),
+        "reason": done.reason,
+        "project": done.project,
+        "request": done.entry.request,
+        "held": done.entry.held,
+    })
+}
+
+fn not_reprocessed(error: intake::NotReprocessed) -> http::NotReprocessed {
+    use http::NotReprocessed::{Conflict, Gone, NotFound, Unavailable};
+    use intake::NotReprocessed as Not;
+    let text = format!("Nothing was changed: {error}.");
+    match error {
+        Not::NotFound => NotFound(text),
+        Not::NotKept(until) => Gone(until),
+        Not::Several(_) => Conflict(text, None),
+        Not::Already(became) => Conflict(text, Some(("became", became))),
+        Not::WouldDrop(reason) => Conflict(text, Some(("reason", reason.as_str().to_owned()))),
+        Not::Unavailable(error) => Unavailable(error),
+    }
 }

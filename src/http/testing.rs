@@ -163,6 +163,9 @@ impl Store for Accounts {
     async fn sweep(&self, _: Time, _: Time, _: usize) -> Result<usize, CommitError> {
         Ok(0)
     }
+    async fn dropped(&self, _: MailId, _: Time) -> Result<Vec<Dropped>, StoreError> {
+        Ok(Vec::new())
+    }
     async fn compact(&self, _: &Retention, _: Time, _: Effort) -> Result<Compacted, CommitError> {
         Ok(Compacted::default())
     }
@@ -293,6 +296,9 @@ impl Server {
             store: dynamic,
             config: Arc::clone(&config),
             ops,
+            reprocess: Arc::new(|_, _| {
+                Box::pin(async { Err(super::NotReprocessed::NotFound("There is none.".to_owned())) })
+            }),
             explain: Arc::new(|message, rcpts| {
                 Box::pin(async move {
                     if message.is_empty() { Err("no mail".to_owned()) } else { Ok(json!({ "rcpts": rcpts })) }

@@ -2,6 +2,7 @@
 
 mod explain;
 mod plan;
+mod reprocess;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 pub use explain::{Explained, explain, explain_with};
 use plan::{Incoming, Intention, Intentions};
+pub use reprocess::{NotReprocessed, Reprocessed};
 
 use crate::{
     config::{Config, OnDrop},

@@ -266,6 +266,7 @@ impl Fold<'_, '_> {
             once: once.filter(|_| !drops),
             once_since: self.planning.now.minus(incoming.config.store.duplicate_window),
             standing: incoming.standing,
+            basis: None,
             settings_version: incoming.config.version.clone(),
         }));
         self.decisions.push(Intention { project: project.key.clone(), reason: verdict.reason, account });

@@ -183,6 +183,10 @@ impl Event for MailDecided<'_> {
             if self.held.is_some() {
                 metrics.holds_made.inc();
             }
+        } else if self.basis == Some(crate::access::Basis::Reprocessed.as_str()) {
+            if self.held.is_some() {
+                metrics.holds_made.inc();
+            }
         } else {
             metrics.holds_resolved.get_or_create(&labels).inc();
         }

@@ -16,9 +16,9 @@ use crate::{
     config::Retention,
     store::{
         AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
-        DedupKey, Delivery, DeliveryKind, DeliveryRow, Effort, Health, HeldFilter, HeldRow, Job, Lease, Page,
-        PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Store,
-        StoreError, TokenView, VerificationState, VerificationView,
+        DedupKey, Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Job,
+        Lease, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement,
+        Store, StoreError, TokenView, VerificationState, VerificationView,
     },
     types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
 };
@@ -274,6 +274,9 @@ impl Store for FakeOutbox {
         unreachable!("the worker does not ask this")
     }
     async fn sweep(&self, _: Time, _: Time, _: usize) -> Result<usize, CommitError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn dropped(&self, _: MailId, _: Time) -> Result<Vec<Dropped>, StoreError> {
         unreachable!("the worker does not ask this")
     }
     async fn compact(&self, _: &Retention, _: Time, _: Effort) -> Result<Compacted, CommitError> {

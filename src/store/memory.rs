@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 
 use super::{
     AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
-    DedupKey, DeliveryRow, Effort, Health, HeldFilter, HeldRow, Lease, Order, Page, PageRequest, Plan, Queue,
-    RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView,
+    DedupKey, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Order, Page, PageRequest,
+    Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView,
     VerificationView, audit,
     leases::Leases,
     machine::{self, Before, Counters, Creators, Event, Judge, PlanEvent, SettleEvent},
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     config::Retention,
-    types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId},
+    types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
 };
 
 /// Free bytes that [`Memory`] reports unless told otherwise.
@@ -360,6 +360,10 @@ impl Store for Memory {
         page: PageRequest,
     ) -> Result<Page<DecisionRow>, StoreError> {
         self.state()?.view().decisions(filter, &page)
+    }
+
+    async fn dropped(&self, mail: MailId, since: Time) -> Result<Vec<Dropped>, StoreError> {
+        self.state()?.view().dropped(mail, since)
     }
 
     async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError> {

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 use crate::{
     config::Retention,
-    types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId},
+    types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
 };
 pub use compaction::{Compacted, Effort, Snapshot};
 pub use journal::{Disk, RealDisk};
@@ -31,7 +31,7 @@ pub use plan::{
     Lane, LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend,
 };
 pub use view::{
-    AccountFilter, Comment, Cursor, DecisionFilter, DecisionRow, DeliveryRow, DeliveryState, Health,
+    AccountFilter, Comment, Cursor, DecisionFilter, DecisionRow, DeliveryRow, DeliveryState, Dropped, Health,
     HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue, RawState, RequestFilter,
     RequestRow, SenderView, Settled, Settlement, TokenView, VerificationMail, VerificationState,
     VerificationView,
@@ -158,6 +158,9 @@ pub trait Store: Send + Sync + 'static {
         filter: &DecisionFilter,
         page: PageRequest,
     ) -> Result<Page<DecisionRow>, StoreError>;
+
+    /// The decisions that dropped this mail at intake, which was at `since` or later.
+    async fn dropped(&self, mail: MailId, since: Time) -> Result<Vec<Dropped>, StoreError>;
 
     /// The unsent deliveries to an address, for those who ask what became of a mail.
     async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError>;

@@ -147,6 +147,14 @@ pub enum Effect {
     /// A mail of ours to send. A verification mail adds its token to the verification and counts for the caps of the
     /// address.
     Enqueue(Delivery),
+    /// The plan's first decision is about this mail again, which was dropped for the project. Fails with `Gone` when it was
+    /// decided again before.
+    Reprocess {
+        /// The mail as it was dropped.
+        mail: MailId,
+        /// The project.
+        project: ProjectKey,
+    },
     /// Stands where a decision stood that is past its time and was taken out of the journal. No planner makes it.
     Retired,
 }
@@ -175,6 +183,9 @@ pub struct Entry {
     pub once_since: Time,
     /// How far the sender was proven.
     pub standing: Standing,
+    /// Why it was decided again; none at intake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// The version of the settings that the decision rests on.
     pub settings_version: String,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{BodyRef, DedupKey, Delivery};
+use super::plan::{BodyRef, DedupKey, Delivery, Entry, MailFacts};
 use crate::{
     access::{Basis, Check, Outcome, Reason},
     types::{
@@ -255,6 +255,25 @@ pub struct DecisionRow {
     pub held: Option<HeldId>,
     /// Whether the bytes of the mail are there, as far as this decision kept them.
     pub raw: RawState,
+}
+
+/// A mail that was dropped at intake, for one project.
+#[derive(Debug, Clone)]
+pub struct Dropped {
+    /// Place in the order of commits.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// The decision.
+    pub entry: Entry,
+    /// What is kept of the mail.
+    pub facts: MailFacts,
+    /// Its bytes; `None` when none were kept, or not any more.
+    pub raw: Option<BodyRef>,
+    /// Until when they were kept, when they are gone.
+    pub raw_until: Option<Time>,
+    /// The decision when it was decided again.
+    pub became: Option<DecisionRow>,
 }
 
 /// What became of the bytes of a mail.

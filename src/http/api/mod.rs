@@ -47,6 +47,7 @@ pub(super) fn routes(context: &Arc<Context>) -> Router<Arc<Context>> {
         .route("/senders/{address}", get(senders::report))
         .route("/senders/{address}/resend", post(senders::resend))
         .route("/decisions", get(decisions::list))
+        .route("/decisions/{id}/reprocess", post(decisions::reprocess))
         .route("/store/compact", post(store::compact))
         .route("/store/snapshot", post(store::snapshot).delete(store::drop_snapshot))
         .layer(from_fn_with_state(Arc::clone(context), carry::through))

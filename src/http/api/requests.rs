@@ -1,6 +1,6 @@
 //! Requests, their comments, and the mails they came from.
 
-use axum::{Json, extract::Path, response::Response};
+use axum::{Json, extract::Path, http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
 use super::{content, params::Params};
@@ -68,21 +68,31 @@ fn head(row: &RequestRow) -> Value {
     })
 }
 
-/// A request as the API shows it, and how many bytes of mail were read for it.
+/// A request as the API shows it, and how many bytes of mail were read for it. Of a mail past `retention.requests` the row
+/// is there yet.
 async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
-    let (content, mut size) = content::read(app, &row.body).await?;
+    let (mut value, mut size) = (head(row), 0);
+    if let Some((content, bytes)) = unless_gone(content::read(app, &row.body).await)? {
+        size += bytes;
+        value["body"] = content.body.as_str().into();
+        value["participants"] = participants(app, &row.reporter, &content.participants).into();
+        value["attachments"] = content::attachments(&content);
+    }
     let mut comments = Vec::new();
     for comment in app.state.store.comments(&row.id).await? {
         let (value, bytes) = comment_value(app, &comment).await?;
         comments.push(value);
         size += bytes;
     }
-    let mut value = head(row);
-    value["body"] = content.body.as_str().into();
-    value["participants"] = participants(app, &row.reporter, &content.participants).into();
-    value["attachments"] = content::attachments(&content);
     value["comments"] = comments.into();
     Ok((value, size))
+}
+
+fn unless_gone<T>(read: Result<T, Problem>) -> Result<Option<T>, Problem> {
+    match read {
+        Err(problem) if problem.status == StatusCode::GONE => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// `GET /requests/ID/raw`: the mail as it was received.
@@ -136,15 +146,15 @@ fn number(text: &str) -> Result<usize, Problem> {
 }
 
 async fn comment_value(app: &App, comment: &Comment) -> Result<(Value, usize), Problem> {
-    let (content, size) = content::read(app, &comment.body).await?;
+    let read = unless_gone(content::read(app, &comment.body).await)?;
     let value = json!({
         "author": comment.author,
-        "body": content.body,
+        "body": read.as_ref().map(|(content, _)| &content.body),
         "message_id": comment.message_id,
         "created_at": comment.created_at,
-        "attachments": content::attachments(&content),
+        "attachments": read.as_ref().map_or_else(|| json!([]), |(content, _)| content::attachments(content)),
     });
-    Ok((value, size))
+    Ok((value, read.map_or(0, |(_, bytes)| bytes)))
 }
 
 /// Those in To and Cc beside the reporter and our own inboxes.

@@ -14,14 +14,14 @@ use crate::{
     config::Retention,
     store::{
         AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
-        DedupKey, DeliveryRow, Effort, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan, Queue,
-        RequestFilter, RequestRow, SenderView, Settled, Settlement, Snapshot, Store, StoreError, TokenView,
-        VerificationView, audit,
+        DedupKey, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan,
+        Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Snapshot, Store, StoreError,
+        TokenView, VerificationView, audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
         query,
     },
-    types::{Account, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId},
+    types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
 };
 
 #[async_trait]
@@ -152,6 +152,10 @@ impl Store for Embedded {
     ) -> Result<Page<DecisionRow>, StoreError> {
         let filter = filter.clone();
         self.list(move |view| view.decisions(&filter, &page)).await
+    }
+
+    async fn dropped(&self, mail: MailId, since: Time) -> Result<Vec<Dropped>, StoreError> {
+        self.list(move |view| view.dropped(mail, since)).await
     }
 
     async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError> {

@@ -118,7 +118,13 @@ impl Embedded {
     /// Waits until the index has what is in the journal now, or nearly so: what it has not stays for the next time.
     async fn index_is_level(&self) {
         let began = Instant::now();
-        while !self.shared.rows.overlay.is_empty() && began.elapsed() < INDEX_LIMIT {
+        let last =
+            journal::list(&self.shared.layout.journal()).ok().and_then(|numbers| numbers.last().copied());
+        let is_behind = || {
+            let end = self.shared.checkpoint().ok().map(|checkpoint| checkpoint.end.segment);
+            !self.shared.rows.overlay.is_empty() || end < last
+        };
+        while is_behind() && began.elapsed() < INDEX_LIMIT {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

@@ -56,7 +56,7 @@ impl PlanEvent {
 
     /// Whether a program that knows only version 1 of records would misread it.
     pub(in crate::store) fn is_of_version_2(&self) -> bool {
-        self.plan.effects.iter().any(|effect| matches!(effect, Effect::Retired))
+        self.plan.effects.iter().any(|effect| matches!(effect, Effect::Retired | Effect::Reprocess { .. }))
     }
 
     /// Its decisions with their numbers, in order.

@@ -36,7 +36,7 @@ pub(super) fn record(entry: &Entry, applying: &mut Applying<'_, '_>) -> Result<C
         project: &entry.project,
         sender: mail.facts.sender.as_ref(),
         reason: entry.reason,
-        basis: None,
+        basis: entry.basis,
         body: applying.at.body(mail.facts.id),
         held_at: None,
     };

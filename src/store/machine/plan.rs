@@ -6,7 +6,7 @@ use crate::{
         CommitError, Committed, CommittedEntry, Delivery, DeliveryKind, Effect, Job, JobKind, Queue, Spend,
         rows::{Location, SenderRow, Txn, key},
     },
-    types::{Account, EmailAddress},
+    types::{Account, EmailAddress, MailId, ProjectKey},
 };
 
 /// What each effect needs to know.
@@ -60,9 +60,18 @@ impl Applying<'_, '_> {
             }
             Effect::MarkOpened(id) => verifications::mark_opened(*id, self.event.plan.at, self.txn)?,
             Effect::Enqueue(delivery) => self.enqueue(delivery)?,
+            Effect::Reprocess { mail, project } => self.reprocess(*mail, project)?,
             Effect::Retired => {}
         }
         Ok(None)
+    }
+
+    fn reprocess(&mut self, mail: MailId, project: &ProjectKey) -> Result<(), CommitError> {
+        let place = key::reprocessed(mail, project);
+        if self.txn.read::<u64>(&place)?.is_some() {
+            return Err(CommitError::Gone);
+        }
+        self.txn.put(place, &self.event.first)
     }
 
     fn enqueue(&mut self, delivery: &Delivery) -> Result<(), CommitError> {

@@ -257,6 +257,7 @@ impl Judge<'_> {
         Ok(match effect {
             Effect::PutAccount(_) | Effect::DeleteAccount(_) => true,
             Effect::Retired => false,
+            Effect::Reprocess { mail, project } => self.has(&key::reprocessed(*mail, project))?,
             Effect::Record(entry) => {
                 *changed |= self.free_key(entry, number)?;
                 self.has(&key::decision(number))?

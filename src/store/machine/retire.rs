@@ -98,6 +98,8 @@ impl Retirable<'_> {
         let Some(held_at) = row.held_at else {
             let sender = self.sender(row.record)?;
             self.add(seq, sender.as_ref());
+            let again = key::reprocessed(row.mail, &row.project);
+            self.keys.extend(self.view.rows.get(&again)?.map(|_| again));
             return Ok(());
         };
         let sender = self.sender(held_at)?;

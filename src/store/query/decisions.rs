@@ -1,16 +1,17 @@
 //! The audit log: found by its rows, told by the journal.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, ops::ControlFlow, time::Duration};
 
 use super::{View, walk::Walk};
 use crate::{
-    access::{Basis, Check},
+    access::{Basis, Check, Outcome},
     store::{
-        DecisionFilter, DecisionRow, Disposition, Effect, Order, Page, PageRequest, RawState, StoreError,
+        DecisionFilter, DecisionRow, Disposition, Dropped, Effect, Order, Page, PageRequest, RawState,
+        StoreError,
         machine::PlanEvent,
-        rows::{DecisionIndex, key, read},
+        rows::{DecisionIndex, decode, key, read},
     },
-    types::{HeldId, RequestId, Time},
+    types::{HeldId, MailId, RequestId, Time},
 };
 
 /// How much a decision's time may lie before that of an earlier one: plans wait for one another.
@@ -85,6 +86,46 @@ impl View<'_> {
     }
 }
 
+impl View<'_> {
+    /// [`crate::store::Store::dropped`].
+    pub(in crate::store) fn dropped(&self, mail: MailId, since: Time) -> Result<Vec<Dropped>, StoreError> {
+        let mut found = Vec::new();
+        self.rows.scan(&key::all(b'x'), Order::Newest, &mut |place, value| {
+            let row: DecisionIndex = decode(place, value)?;
+            if is_long_before(row.at, Some(since)) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if row.mail == mail && row.held_at.is_none() && row.reason.outcome() == Outcome::Drop {
+                found.push((key::number(place).unwrap_or(0), row));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let dropped = found.into_iter().map(|(seq, row)| self.dropped_one(seq, row));
+        dropped.filter_map(Result::transpose).collect()
+    }
+
+    /// `None` where the record is damaged: the list of decisions says so.
+    fn dropped_one(&self, seq: u64, row: DecisionIndex) -> Result<Option<Dropped>, StoreError> {
+        let Ok(event) = self.plan(row.record)? else { return Ok(None) };
+        let entry = event.decisions().nth(row.nth as usize).and_then(|(_, effect)| match effect {
+            Effect::Record(entry) => Some(entry.clone()),
+            _ => None,
+        });
+        let raw_until = event.raw_until;
+        let Some((entry, facts)) = entry.zip(event.plan.mail.map(|mail| mail.facts)) else { return Ok(None) };
+        let again: Option<u64> = read(self.rows, &key::reprocessed(row.mail, &row.project))?;
+        let again =
+            again.map(|seq| Ok::<_, StoreError>((seq, read(self.rows, &key::decision(seq))?))).transpose()?;
+        let became = match again {
+            Some((seq, Some(row))) => Some(self.decision(seq, row)?),
+            _ => None,
+        };
+        let keeps = entry.disposition == Disposition::Drop { keep_raw: true };
+        let raw = (keeps && raw_until.is_none()).then(|| row.record.body(row.mail));
+        Ok(Some(Dropped { seq, at: row.at, entry, facts, raw, raw_until, became }))
+    }
+}
+
 fn is_long_before(at: Time, since: Option<Time>) -> bool {
     since.is_some_and(|since| at.plus(SKEW) < since)
 }
@@ -101,7 +142,9 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
     let opened = event.opened.into_iter().nth(nth).flatten();
     let gone = event.raw_until.is_some();
     let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
-        Effect::Record(entry) => Some((entry.trail, entry.settings_version, None, entry.disposition, None)),
+        Effect::Record(entry) => {
+            Some((entry.trail, entry.settings_version, entry.basis, entry.disposition, None))
+        }
         Effect::Resolve(end) => {
             Some((end.trail, end.settings_version, Some(end.basis), end.disposition, Some(end.held)))
         }

@@ -111,6 +111,11 @@ pub(in crate::store) fn big(mail: MailId) -> Key {
     key(b'b', &[mail.uuid().as_bytes()])
 }
 
+/// `r/`: a dropped mail that was decided again for the project: the number of the new decision.
+pub(in crate::store) fn reprocessed(mail: MailId, project: &ProjectKey) -> Key {
+    key(b'r', &[mail.uuid().as_bytes(), project.as_str().as_bytes()])
+}
+
 /// `d/`: a mail that was seen.
 pub(in crate::store) fn seen(once: &DedupKey) -> Key {
     key(b'd', &[&once.0])
