@@ -1,6 +1,6 @@
 //! Accepts connections and says no to those that get no session.
 
-use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io::Write as _, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     io::AsyncWriteExt,
@@ -95,14 +95,14 @@ fn greet(shared: &Arc<Shared>, stream: TcpStream, peer: IpAddr) {
     }
 }
 
-/// Says why there is no session, to so many peers at once as there are permits; the others are only counted, so that a
-/// flood costs neither memory nor log.
+/// Says why there is no session. So many peers at once as there are permits are waited for until they have read it; to the
+/// others it is said without waiting, and they are only counted, so that a flood costs neither memory nor log.
 fn refuse(shared: &Arc<Shared>, mut stream: TcpStream, peer: IpAddr, reply: Reply, detail: &str) {
     let ops = &shared.parts.ops;
     let (code, reason) = (reply.code(), reply.name());
     let Ok(permit) = Arc::clone(&shared.refusals).try_acquire_owned() else {
         ops.metrics.refused.get_or_create(&RefusalLabels { code, reason }).inc();
-        return;
+        return say_and_close(stream, &reply.line(&shared.in_force().policy.hostname));
     };
     SmtpRefused { session: None, peer, code, reason, mail_from: None, detail }.emit(ops);
     let line = reply.line(&shared.in_force().policy.hostname);
@@ -115,4 +115,10 @@ fn refuse(shared: &Arc<Shared>, mut stream: TcpStream, peer: IpAddr, reply: Repl
         let _ = timeout(REFUSAL, say).await;
         drop(permit);
     });
+}
+
+/// The buffer of a new connection has room for a line, so this never blocks. Who writes before the greeting may not get to
+/// read it: what is unread at a close resets the connection.
+fn say_and_close(stream: TcpStream, line: &[u8]) {
+    let _ = stream.into_std().and_then(|mut stream| stream.write_all(line));
 }

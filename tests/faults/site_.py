@@ -135,13 +135,14 @@ class Daemon:
         finally:
             client.close()
 
-    def items(self, kind):
+    def items(self, kind, keep=lambda item: item):
+        """All of a list; `keep` says what is kept of each item."""
         items, cursor = [], ""
         while True:
             status, body = self.get(f"/api/v1/{kind}?limit=500{cursor}")
             check(status == 200, f"GET {kind}: {status} {body!r}")
             page = json.loads(body)
-            items += page["items"]
+            items += map(keep, page["items"])
             if not page.get("next"):
                 return items
             cursor = f"&cursor={page['next']}"
@@ -225,10 +226,12 @@ class Site:
         subject = f"mail {number}"
         return sender, subject, message(sender, subject, random.choice(sizes))
 
-    def send(self, daemon, worker, stop, sizes=SIZES, pause=0.0):
+    def send(self, daemon, worker, stop, sizes=SIZES, pace=None):
         """Sends until told to stop or until the daemon is gone."""
         smtp = None
         while not stop.is_set():
+            if pace:
+                pace.sleep()
             sender, subject, raw = self.next_mail(worker, sizes)
             try:
                 smtp = smtp or Smtp(daemon.smtp)
@@ -248,7 +251,6 @@ class Site:
                 with self.lock:
                     self.refused[answer[:9]] += 1  # code and enhanced status
                 time.sleep(0.05)
-            time.sleep(pause)
         if smtp:
             smtp.close()
 
