@@ -1,6 +1,7 @@
 //! Puts the daemon together: a configuration becomes an [`App`] with bound sockets and an opened store, which runs until
 //! it is told to stop and then drains. The only file that names every room.
 
+mod answers;
 mod care;
 pub mod upkeep;
 
@@ -20,7 +21,7 @@ use tokio::{net::TcpListener, task::JoinHandle, time};
 use crate::{
     config::Config,
     http,
-    intake::{self, Intake},
+    intake::Intake,
     listener::{self, Gate},
     ops::{
         self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreDamaged,
@@ -216,8 +217,8 @@ impl App {
             verify: verify.clone(),
             config: Arc::clone(&config),
             ops: ops.clone(),
-            explain: explainer(Arc::clone(&store), Arc::clone(&config)),
-            reprocess: reprocessor(intake.clone()),
+            explain: answers::explainer(Arc::clone(&store), Arc::clone(&config)),
+            reprocess: answers::reprocessor(intake.clone()),
             ready: ready(Arc::clone(&store), shutdown.clone()),
             shutdown: shutdown.clone(),
         };
@@ -360,48 +361,4 @@ fn ready(store: Arc<dyn Store>, shutdown: Shutdown) -> Arc<dyn Fn() -> Result<()
             Err(health.problem.unwrap_or_else(|| "the store takes no writes".to_owned()))
         }
     })
-}
-
-fn explainer(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> http::Explain {
-    Arc::new(move |raw, rcpts| {
-        let (store, config) = (Arc::clone(&store), config.load_full());
-        Box::pin(async move {
-            let explained = intake::explain_with(&*store, &config, &rcpts, &raw).await;
-            let explained = explained.map_err(|error| error.to_string())?;
-            serde_json::to_value(explained).map_err(|error| error.to_string())
-        })
-    })
-}
-
-fn reprocessor(intake: Intake) -> http::Reprocess {
-    Arc::new(move |mail, project| {
-        let intake = intake.clone();
-        Box::pin(
-            async move { intake.reprocess(mail, project).await.map(reprocessed).map_err(not_reprocessed) },
-        )
-    })
-}
-
-fn reprocessed(done: intake::Reprocessed) -> serde_json::Value {
-    serde_json::json!({
-        "outcome": done.reason.outcome(),
-        "reason": done.reason,
-        "project": done.project,
-        "request": done.entry.request,
-        "held": done.entry.held,
-    })
-}
-
-fn not_reprocessed(error: intake::NotReprocessed) -> http::NotReprocessed {
-    use http::NotReprocessed::{Conflict, Gone, NotFound, Unavailable};
-    use intake::NotReprocessed as Not;
-    let text = format!("Nothing was changed: {error}.");
-    match error {
-        Not::NotFound => NotFound(text),
-        Not::NotKept(until) => Gone(until),
-        Not::Several(_) => Conflict(text, None),
-        Not::Already(became) => Conflict(text, Some(("became", became))),
-        Not::WouldDrop(reason) => Conflict(text, Some(("reason", reason.as_str().to_owned()))),
-        Not::Unavailable(error) => Unavailable(error),
-    }
 }

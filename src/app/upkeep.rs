@@ -182,7 +182,7 @@ fn manifest(from: &Path) -> Result<Manifest, CareError> {
         .map_err(|error| CareError::Refused(format!("{}: {error}", path.display())))?;
     let is_plain = |file: &Copied| match Path::new(&file.path)
         .components()
-        .map(|part| part.as_os_str())
+        .map(std::path::Component::as_os_str)
         .collect::<Vec<_>>()[..]
     {
         [name] => name == "VERSION" || name == SECRET_FILE,

@@ -241,7 +241,10 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "retention",
-        meaning: &["How long what is kept stays; compaction takes it away within a day after."],
+        meaning: &[
+            "How long what is kept stays. What is past its time goes when it is a fifth of its segment, looked for twice a day;",
+            "all of it goes with `vestibule store compact` and POST /api/v1/store/compact.",
+        ],
         keys: &[
             key(
                 "dropped_mail",
@@ -270,8 +273,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "decisions",
                 Default("\"400d\""),
                 &[
-                    "The record of drops and of holds that ended in one: envelope, subject, trail. At least as long as the other",
-                    "bytes of drops and ended holds; a duration of at least \"1d\", or \"forever\".",
+                    "The record of drops and of holds that ended in one: envelope, subject, trail. At least as long as the bytes",
+                    "of drops and ended holds; a duration of at least \"1d\", or \"forever\".",
                 ],
             ),
         ],

@@ -166,6 +166,12 @@ impl Store for Accounts {
     async fn dropped(&self, _: MailId, _: Time) -> Result<Vec<Dropped>, StoreError> {
         Ok(Vec::new())
     }
+    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
+        Err(CommitError::Unavailable("there is none".into()))
+    }
+    async fn drop_snapshot(&self) -> Result<(), CommitError> {
+        Ok(())
+    }
     async fn compact(&self, _: &Retention, _: Time, _: Effort) -> Result<Compacted, CommitError> {
         Ok(Compacted::default())
     }

@@ -18,7 +18,7 @@ use crate::{
         AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
         DedupKey, Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Job,
         Lease, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement,
-        Store, StoreError, TokenView, VerificationState, VerificationView,
+        Snapshot, Store, StoreError, TokenView, VerificationState, VerificationView,
     },
     types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
 };
@@ -278,6 +278,12 @@ impl Store for FakeOutbox {
     }
     async fn dropped(&self, _: MailId, _: Time) -> Result<Vec<Dropped>, StoreError> {
         unreachable!("the worker does not ask this")
+    }
+    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn drop_snapshot(&self) -> Result<(), CommitError> {
+        Ok(())
     }
     async fn compact(&self, _: &Retention, _: Time, _: Effort) -> Result<Compacted, CommitError> {
         unreachable!("the worker does not ask this")

@@ -1,12 +1,11 @@
 //! The engine in memory: the same state machine over a map. For `explain`, which must touch no store, and for tests,
 //! which make it fail on demand.
 
+mod faults;
+
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -14,11 +13,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+pub use self::faults::Faults;
+
 use super::{
     AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
     DedupKey, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Order, Page, PageRequest,
-    Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Store, StoreError, TokenView,
-    VerificationView, audit,
+    Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Snapshot, Store, StoreError,
+    TokenView, VerificationView, audit,
     leases::Leases,
     machine::{self, Before, Counters, Creators, Event, Judge, PlanEvent, SettleEvent},
     query::{self, Records, View},
@@ -29,55 +30,6 @@ use crate::{
     config::Retention,
     types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
 };
-
-/// Free bytes that [`Memory`] reports unless told otherwise.
-const FREE: u64 = 1 << 40;
-
-/// What goes wrong next.
-#[derive(Debug)]
-pub struct Faults {
-    unavailable: AtomicU32,
-    stale: AtomicU32,
-    free: AtomicU64,
-    late_ms: AtomicU64,
-}
-
-impl Default for Faults {
-    fn default() -> Self {
-        Self {
-            unavailable: AtomicU32::new(0),
-            stale: AtomicU32::new(0),
-            free: AtomicU64::new(FREE),
-            late_ms: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Faults {
-    /// The next `n` writes are answered `Unavailable`; meanwhile [`Health::writable`] is false.
-    pub fn fail_commits(&self, n: u32) {
-        self.unavailable.store(n, Ordering::SeqCst);
-    }
-
-    /// The next `n` plans are answered `Stale`.
-    pub fn stale_commits(&self, n: u32) {
-        self.stale.store(n, Ordering::SeqCst);
-    }
-
-    /// From now on each plan is answered so long after it was applied, like on a disk that stalls.
-    pub fn answer_late(&self, by: Duration) {
-        self.late_ms.store(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
-    }
-
-    /// Free bytes to report.
-    pub fn set_free(&self, bytes: u64) {
-        self.free.store(bytes, Ordering::SeqCst);
-    }
-
-    fn take(counter: &AtomicU32) -> bool {
-        counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
-    }
-}
 
 /// The engine. It forgets everything when it is dropped.
 #[derive(Default)]
@@ -398,6 +350,14 @@ impl Store for Memory {
         }
         compacted.freed = self.state()?.forget_bodies(retention, now)?;
         Ok(compacted)
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
+        Err(CommitError::Unavailable("this store has no files to copy".to_owned()))
+    }
+
+    async fn drop_snapshot(&self) -> Result<(), CommitError> {
+        Ok(())
     }
 
     fn health(&self) -> Health {

@@ -187,15 +187,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Compacted, CommitError>;
 
     /// A directory with all that was answered before the call, which nothing changes until [`Store::drop_snapshot`] or the
-    /// next snapshot. An engine without files has none.
-    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
-        Err(CommitError::Unavailable("this store has no files to copy".to_owned()))
-    }
+    /// next snapshot. An engine without files answers `Unavailable`.
+    async fn snapshot(&self) -> Result<Snapshot, CommitError>;
 
     /// Removes the snapshot.
-    async fn drop_snapshot(&self) -> Result<(), CommitError> {
-        Ok(())
-    }
+    async fn drop_snapshot(&self) -> Result<(), CommitError>;
 
     /// Whether it takes writes, and how much room there is.
     fn health(&self) -> Health;

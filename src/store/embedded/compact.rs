@@ -151,6 +151,14 @@ impl Embedded {
 }
 
 impl Shared {
+    /// Brings the index to the disk. A failed sync is told once only: who hears of it must say so.
+    fn sync_index(&self) -> Result<(), StoreError> {
+        let synced = self.rows.index.flush().and_then(|()| self.rows.index.sync());
+        synced.inspect_err(|error| {
+            self.status.fail_for_good(format!("the index can't be written: {error}"));
+        })
+    }
+
     /// How far the index is.
     pub(super) fn checkpoint(&self) -> Result<CheckpointRow, StoreError> {
         let row = read(&self.rows.index, &key::checkpoint())?;
@@ -247,8 +255,7 @@ impl Run {
             return Ok(());
         }
         let seen = self.shared.checkpoint()?.next;
-        self.shared.rows.index.flush()?;
-        self.shared.rows.index.sync()?;
+        self.shared.sync_index()?;
         let end = scan.position().offset;
         let written = rewrite.finish((next, seen, end)).map_err(failed)?;
         rewrite.publish().map_err(failed)?;

@@ -24,6 +24,7 @@ mod files;
 mod index;
 mod open;
 mod overlay;
+mod pace;
 mod replay;
 mod reserve;
 mod snapshot;
@@ -52,6 +53,7 @@ pub use self::open::{OpenError, OpenReport};
 use self::{
     files::Layout,
     overlay::{Merged, Overlay},
+    pace::Pace,
     reserve::Reserve,
     status::Status,
     writer::{Command, Writer},
@@ -71,8 +73,6 @@ use crate::types::{MailId, Time};
 const WAITING: usize = 1024;
 /// Batches that wait for the index; more slow the answers down instead of growing.
 const BEHIND: usize = 8;
-/// How long it reads everything before it rests.
-const WORK: Duration = Duration::from_millis(5);
 /// Longest wait for the threads when the store is dropped without being closed.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -366,35 +366,6 @@ impl Shared {
             Err(StoreError::Damaged(what)) => Some(what),
             _ => None,
         }
-    }
-}
-
-/// How fast everything is read.
-struct Pace {
-    gently: bool,
-    closed: Arc<AtomicBool>,
-    /// Others who wait for the end.
-    give_way: Arc<AtomicUsize>,
-    since: Instant,
-}
-
-impl Pace {
-    fn new(gently: bool, closed: Arc<AtomicBool>) -> Self {
-        Self { gently, closed, give_way: Arc::default(), since: Instant::now() }
-    }
-
-    /// Whether the store is being closed, or others wait.
-    fn ended(&self) -> bool {
-        self.closed.load(Ordering::Acquire) || self.give_way.load(Ordering::Acquire) > 0
-    }
-
-    /// Rests three times as long as it has worked; whether to go on.
-    fn goes_on(&mut self) -> bool {
-        if self.gently && self.since.elapsed() >= WORK {
-            thread::sleep(self.since.elapsed().min(10 * WORK) * 3);
-            self.since = Instant::now();
-        }
-        !self.ended()
     }
 }
 

@@ -46,7 +46,7 @@ impl Reader {
         let at = Location::from(body);
         let (header, mut bytes) = self.record(at, true)?;
         if header.gone {
-            return Err(StoreError::Expired(self.kept_until(&header, &bytes)));
+            return Err(StoreError::Expired(kept_until(&header, &bytes)));
         }
         let raw = if header.big {
             let read = self.big.read(body.mail);
@@ -64,14 +64,6 @@ impl Reader {
     /// Whether the mail has a file of its own.
     pub(in crate::store) fn is_big(&self, body: &BodyRef) -> bool {
         self.record(Location::from(body), false).is_ok_and(|(header, _)| header.big)
-    }
-
-    /// Until when the bytes were kept that are gone, as their event says.
-    fn kept_until(&self, header: &record::Header, bytes: &[u8]) -> Option<Time> {
-        match rmp_serde::from_slice(bytes.get(record::HEADER..record::HEADER + header.event_len)?) {
-            Ok(Event::Plan(plan)) => plan.raw_until,
-            _ => None,
-        }
     }
 
     /// The segment was replaced: it is opened anew.
@@ -147,6 +139,14 @@ impl Reader {
         } else {
             StoreError::Unavailable(text)
         }
+    }
+}
+
+/// Until when the bytes were kept that are gone, as their event says.
+fn kept_until(header: &record::Header, bytes: &[u8]) -> Option<Time> {
+    match rmp_serde::from_slice(bytes.get(record::HEADER..record::HEADER + header.event_len)?) {
+        Ok(Event::Plan(plan)) => plan.raw_until,
+        _ => None,
     }
 }
 

@@ -111,6 +111,14 @@ pub(in crate::store) struct Kept {
     pub(in crate::store) big_over: Option<MailId>,
 }
 
+/// How long the bytes of a mail are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Needed {
+    Never,
+    Until(Time),
+    ForGood,
+}
+
 /// Says what is kept of the records of one segment, met in their order.
 pub(in crate::store) struct Judge<'a> {
     /// The rows.
@@ -194,14 +202,14 @@ impl Judge<'_> {
     }
 
     fn plan(&self, event: &PlanEvent, at: Location) -> Result<Kept, StoreError> {
-        let until = self.body_until(event, at)?;
-        let body = until.is_some_and(|until| until.is_none_or(|until| until > self.now));
+        let needed = self.body_needed(event, at)?;
+        let body = needed > Needed::Until(self.now);
         let mail = event.plan.mail.as_ref().map(|mail| mail.facts.id);
         let has_file = event.big && mail.map_or(Ok(false), |mail| self.has(&key::big(mail)))?;
         let mut kept = event.clone();
         let mut changed = self.strip(&mut kept)?;
         if !body && !has_file && event.raw_until.is_none() {
-            kept.raw_until = until.flatten();
+            kept.raw_until = if let Needed::Until(until) = needed { Some(until) } else { None };
             kept.big = false;
         }
         changed |= event.big && !kept.big;
@@ -301,15 +309,12 @@ impl Judge<'_> {
         Ok(!self.has(&key::verification(id))? && !self.has(&key::job_id(Queue::Release, id.uuid()))?)
     }
 
-    /// Until when the bytes of the plan's mail are kept: nobody needs them, or until then, or for good.
-    fn body_until(&self, event: &PlanEvent, at: Location) -> Result<Option<Option<Time>>, StoreError> {
-        let mut until: Option<Option<Time>> = None;
+    /// How long the bytes of the plan's mail are needed.
+    fn body_needed(&self, event: &PlanEvent, at: Location) -> Result<Needed, StoreError> {
+        let mut until = Needed::Never;
         let sender = event.plan.mail.as_ref().and_then(|mail| mail.facts.sender.as_ref());
         let mut keep = |one: Option<Time>| {
-            until = Some(match until {
-                None => one,
-                Some(before) => before.zip(one).map(|(before, one)| before.max(one)),
-            });
+            until = until.max(one.map_or(Needed::ForGood, Needed::Until));
         };
         for (number, effect) in event.decisions() {
             let Effect::Record(entry) = effect else { continue };
@@ -319,10 +324,10 @@ impl Judge<'_> {
             match &entry.disposition {
                 Disposition::Drop { keep_raw: false } => {}
                 Disposition::Drop { keep_raw: true } => {
-                    keep(self.retention.dropped_mail.until(event.plan.at))
+                    keep(self.retention.dropped_mail.until(event.plan.at));
                 }
                 Disposition::Open | Disposition::Comment(_) => {
-                    keep(self.retention.requests.until(event.plan.at))
+                    keep(self.retention.requests.until(event.plan.at));
                 }
                 Disposition::Hold { .. } => keep(self.hold_until(number, entry, at, sender)?),
             }

@@ -193,11 +193,9 @@ pub(super) fn apply(event: &RetireEvent, txn: &mut Txn<'_>) -> Result<(), Commit
 /// The row's version stays as it is where the row stays: nothing that a decision rests on has changed.
 fn clean(place: &[u8], at: Time, txn: &mut Txn<'_>) -> Result<(), CommitError> {
     let Some(row) = txn.read::<SenderRow>(place)? else { return Ok(()) };
-    match cleaned(&row, at) {
-        Some(row) => txn.put(place.to_vec(), &row),
-        None => {
-            txn.remove(place.to_vec());
-            Ok(())
-        }
+    if let Some(row) = cleaned(&row, at) {
+        return txn.put(place.to_vec(), &row);
     }
+    txn.remove(place.to_vec());
+    Ok(())
 }

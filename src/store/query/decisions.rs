@@ -100,12 +100,12 @@ impl View<'_> {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        let dropped = found.into_iter().map(|(seq, row)| self.dropped_one(seq, row));
+        let dropped = found.into_iter().map(|(seq, row)| self.dropped_one(seq, &row));
         dropped.filter_map(Result::transpose).collect()
     }
 
     /// `None` where the record is damaged: the list of decisions says so.
-    fn dropped_one(&self, seq: u64, row: DecisionIndex) -> Result<Option<Dropped>, StoreError> {
+    fn dropped_one(&self, seq: u64, row: &DecisionIndex) -> Result<Option<Dropped>, StoreError> {
         let Ok(event) = self.plan(row.record)? else { return Ok(None) };
         let entry = event.decisions().nth(row.nth as usize).and_then(|(_, effect)| match effect {
             Effect::Record(entry) => Some(entry.clone()),

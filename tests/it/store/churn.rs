@@ -66,7 +66,7 @@ impl<'a> Site<'a> {
                 7 | 8 => self.hold().await,
                 _ => self.end_a_hold().await,
             }
-            self.now = self.now.plus(Duration::from_secs(60));
+            self.now = self.now.plus(Duration::from_mins(1));
         }
         self.work().await;
         while self.store.sweep(self.now.minus(DAY * 3), self.now.minus(DAY * 4), 50).await.unwrap() > 0 {}

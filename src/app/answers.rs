@@ -1,0 +1,59 @@
+//! What the API asks of the rooms beside it, as functions that it is handed.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde_json::{Value, json};
+
+use crate::{
+    config::Config,
+    http,
+    intake::{self, Intake},
+    store::Store,
+};
+
+/// What would happen to a mail.
+pub(super) fn explainer(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> http::Explain {
+    Arc::new(move |raw, rcpts| {
+        let (store, config) = (Arc::clone(&store), config.load_full());
+        Box::pin(async move {
+            let explained = intake::explain_with(&*store, &config, &rcpts, &raw).await;
+            let explained = explained.map_err(|error| error.to_string())?;
+            serde_json::to_value(explained).map_err(|error| error.to_string())
+        })
+    })
+}
+
+/// A dropped mail, decided again.
+pub(super) fn reprocessor(intake: Intake) -> http::Reprocess {
+    Arc::new(move |mail, project| {
+        let intake = intake.clone();
+        Box::pin(async move {
+            intake.reprocess(mail, project).await.map(|done| reprocessed(&done)).map_err(not_reprocessed)
+        })
+    })
+}
+
+fn reprocessed(done: &intake::Reprocessed) -> Value {
+    json!({
+        "outcome": done.reason.outcome(),
+        "reason": done.reason,
+        "project": done.project,
+        "request": done.entry.request,
+        "held": done.entry.held,
+    })
+}
+
+fn not_reprocessed(error: intake::NotReprocessed) -> http::NotReprocessed {
+    use http::NotReprocessed::{Conflict, Gone, NotFound, Unavailable};
+    use intake::NotReprocessed as Not;
+    let text = format!("Nothing was changed: {error}.");
+    match error {
+        Not::NotFound => NotFound(text),
+        Not::NotKept(until) => Gone(until),
+        Not::Several(_) => Conflict(text, None),
+        Not::Already(became) => Conflict(text, Some(("became", became))),
+        Not::WouldDrop(reason) => Conflict(text, Some(("reason", reason.as_str().to_owned()))),
+        Not::Unavailable(error) => Unavailable(error),
+    }
+}
