@@ -60,6 +60,8 @@ on_both_engines!(
     a_follower_misses_no_commit,
     decisions_tell_their_trail,
     the_sweep_takes_what_is_past_its_time,
+    what_is_past_its_retention_is_gone,
+    a_drop_is_decided_again_once,
     a_closed_store_refuses,
     a_foreign_cursor_is_refused,
 );
