@@ -185,7 +185,8 @@ fn appender(place: Place, checkpoint: CheckpointRow) -> std::io::Result<Appender
     let at = checkpoint.end;
     let len = |number| std::fs::metadata(journal::segment_path(&place.dir, number)).map(|file| file.len());
     // Longer: zeros written ahead. The replay has cut off whatever else stood there.
-    if last > 0 && last == at.segment && len(last)? >= at.offset {
+    let goes_on = last > 0 && last == at.segment && len(last)? >= at.offset;
+    if goes_on && !journal::is_compacted(&place.dir, last)? {
         return Appender::resume(place, at, checkpoint.next);
     }
     Ok(Appender::begin(place, last.max(at.segment) + 1, checkpoint.next)?)

@@ -181,8 +181,10 @@ impl<'a> Replay<'a> {
     fn check_end(&mut self, last: u64) -> Result<(), Trouble> {
         let end = self.checkpoint.end;
         let len = |number| self.path(number).metadata().map(|file| file.len());
-        let is_short =
-            end.segment > last || (end.segment > 0 && end.segment == last && len(last)? < end.offset);
+        let ends_in_last = end.segment > 0 && end.segment == last;
+        // One that is compacted was sealed, and whole.
+        let is_whole = ends_in_last && journal::is_compacted(&self.layout.journal(), last)?;
+        let is_short = end.segment > last || (ends_in_last && !is_whole && len(last)? < end.offset);
         if is_short {
             self.damage.push(format!(
                 "the journal ends before segment {}, offset {}, up to where the index has it: mails are lost",

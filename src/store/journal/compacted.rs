@@ -128,6 +128,11 @@ pub(in crate::store) fn compactions(dir: &Path) -> io::Result<Compactions> {
     Ok(found)
 }
 
+/// Whether the segment is compacted: nothing is ever appended to it then.
+pub(in crate::store) fn is_compacted(dir: &Path, number: u64) -> io::Result<bool> {
+    Ok(Segment::open(dir, number)?.is_ok_and(|(segment, _)| segment.compacted))
+}
+
 /// What a compaction of the segment had seen; 0 without one.
 pub(in crate::store) fn seen(dir: &Path, of: Segment) -> io::Result<u64> {
     let Ok((segment, file)) = Segment::open(dir, of.number)? else { return Ok(0) };

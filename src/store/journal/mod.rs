@@ -15,7 +15,7 @@ mod segment;
 
 pub(super) use append::{Append, Appender, Place};
 pub(super) use big::{BigBodies, BigBody};
-pub(super) use compacted::{Rewrite, compactions, remove_unfinished, seen};
+pub(super) use compacted::{Rewrite, compactions, is_compacted, remove_unfinished, seen};
 pub use disk::{Disk, RealDisk};
 pub(super) use read::Reader;
 pub(super) use record::Body;
