@@ -3,6 +3,7 @@
 
 mod answers;
 mod care;
+mod resolve;
 pub mod upkeep;
 
 use std::{
@@ -15,10 +16,13 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{net::TcpListener, task::JoinHandle, time};
 
+pub(crate) use resolve::verifier;
+
 use crate::{
+    authn::{NoResolver, Verifier},
     config::Config,
     http,
     intake::Intake,
@@ -65,6 +69,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// DNS can't be asked.
+    #[error(transparent)]
+    Resolver(#[from] NoResolver),
     /// The runtime is ending.
     #[error("the runtime is stopping")]
     Stopping,
@@ -100,6 +107,7 @@ pub struct App {
     store: Arc<dyn Store>,
     verify: Verify,
     seal: TokenSeal,
+    verifier: Arc<ArcSwapOption<Verifier>>,
     shutdown: Shutdown,
     smtp: Vec<TcpListener>,
     pages: TcpListener,
@@ -111,6 +119,7 @@ pub struct App {
 #[derive(Clone)]
 pub struct Reload {
     config: Arc<ArcSwap<Config>>,
+    verifier: Arc<ArcSwapOption<Verifier>>,
     ops: Ops,
 }
 
@@ -122,6 +131,7 @@ impl App {
 
     /// Like [`App::start`], with the store on this disk; for those who want to see it fail.
     pub async fn start_on(config: Config, ops: Ops, disk: Arc<dyn Disk>) -> Result<Self, StartError> {
+        let verifier = Arc::new(ArcSwapOption::new(verifier(&config)?.map(Arc::new)));
         let (store, seal) = open(&config, &ops, disk).await?;
         let mut smtp = Vec::with_capacity(config.smtp.listen.len());
         for address in &config.smtp.listen {
@@ -136,7 +146,7 @@ impl App {
         let config = Arc::new(ArcSwap::from_pointee(config));
         let verify = Verify::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
         let shutdown = Shutdown::new();
-        Ok(Self { config, ops, store, verify, seal, shutdown, smtp, pages, admin, addresses })
+        Ok(Self { config, ops, store, verify, seal, verifier, shutdown, smtp, pages, admin, addresses })
     }
 
     /// Where it listens.
@@ -151,7 +161,11 @@ impl App {
 
     /// Changes its settings.
     pub fn reload_handle(&self) -> Reload {
-        Reload { config: Arc::clone(&self.config), ops: self.ops.clone() }
+        Reload {
+            config: Arc::clone(&self.config),
+            verifier: Arc::clone(&self.verifier),
+            ops: self.ops.clone(),
+        }
     }
 
     /// The store, for those who look into a daemon in the same process (tests, `demo`).
@@ -199,8 +213,14 @@ impl App {
     }
 
     fn spawn(self) -> Vec<JoinHandle<()>> {
-        let Self { config, ops, store, verify, seal, shutdown, smtp, pages, admin, .. } = self;
-        let intake = Intake::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
+        let Self { config, ops, store, verify, seal, verifier, shutdown, smtp, pages, admin, .. } = self;
+        let intake = Intake::new(
+            Arc::clone(&store),
+            Arc::clone(&config),
+            ops.clone(),
+            seal.clone(),
+            Arc::clone(&verifier),
+        );
         let for_mail = intake.clone();
         let parts = listener::Parts {
             config: Arc::clone(&config),
@@ -217,7 +237,7 @@ impl App {
             verify: verify.clone(),
             config: Arc::clone(&config),
             ops: ops.clone(),
-            explain: answers::explainer(Arc::clone(&store), Arc::clone(&config)),
+            explain: answers::explainer(Arc::clone(&store), seal.clone(), Arc::clone(&config), verifier),
             reprocess: answers::reprocessor(intake.clone()),
             ready: ready(Arc::clone(&store), shutdown.clone()),
             shutdown: shutdown.clone(),
@@ -253,6 +273,7 @@ impl Reload {
             ConfigWarning { warning: &warning }.emit(&self.ops);
         }
         self.ops.set_log_addresses(config.log.addresses);
+        resolve::anew(&self.verifier, &old, &config, &self.ops);
         self.config.store(Arc::new(config));
         in_force(&self.config.load(), &self.ops);
     }

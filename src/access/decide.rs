@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{AccessSettings, AccountCreation, Check, ProjectAccess, Reason, SenderFacts, Stage};
+use super::{
+    AccessSettings, AccountCreation, Check, OnClosed, ProjectAccess, Reason, ReplyTo, SenderFacts, Stage,
+};
 use crate::{
     mail::{AutomaticSign, Nature},
     types::{AccountStatus, Domain, EmailAddress, Standing},
@@ -52,8 +54,8 @@ impl Trail {
 
 /// Checks 1 to 4: the message, whoever sent it.
 fn message_checks<'a>(facts: &SenderFacts<'a>, trail: &mut Trail) -> Result<&'a EmailAddress, Reason> {
-    if facts.duplicate {
-        return Err(trail.decide("duplicate", "seen before", Reason::Duplicate));
+    if let Some(repeats) = facts.duplicate {
+        return Err(trail.decide("duplicate", repeats.to_owned(), Reason::Duplicate));
     }
     trail.pass("duplicate", "not seen before");
     match facts.nature {
@@ -122,9 +124,27 @@ fn account_checks(
         );
     }
     trail.pass("sender-proven", facts.standing.as_str());
-    match facts.reply_to {
-        Some(request) => trail.decide("reply", request.to_string(), Reason::Reply),
-        None => trail.decide("reply", "no", Reason::KnownCustomer),
+    let (input, reason) = reply(facts.reply_to, settings.on_closed);
+    trail.decide("reply", input, reason)
+}
+
+/// The end of check 6: a comment, or a request of its own.
+fn reply(to: &ReplyTo, on_closed: OnClosed) -> (Cow<'static, str>, Reason) {
+    match to {
+        ReplyTo::Nothing => ("no".into(), Reason::KnownCustomer),
+        ReplyTo::Unknown => ("not known: no store was asked".into(), Reason::KnownCustomer),
+        ReplyTo::NotInvolved(id) => {
+            (format!("names {id}, in which the sender has no part").into(), Reason::KnownCustomer)
+        }
+        ReplyTo::Waiting(held) => (format!("names a mail that waits, {held}").into(), Reason::KnownCustomer),
+        ReplyTo::Request { id, closed: false } => (id.to_string().into(), Reason::Reply),
+        ReplyTo::Request { id, closed: true } => match on_closed {
+            OnClosed::Reopen => (format!("{id}, closed: it is opened again").into(), Reason::Reply),
+            OnClosed::NewLinkedRequest => {
+                (format!("{id}, closed: a new request follows it").into(), Reason::KnownCustomer)
+            }
+            OnClosed::Drop => (format!("{id}, closed").into(), Reason::RequestClosed),
+        },
     }
 }
 

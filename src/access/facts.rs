@@ -2,7 +2,9 @@
 
 use crate::{
     mail::{Nature, UnusableSender},
-    types::{Account, AccountKind, AccountStatus, EmailAddress, ProjectKey, RequestId, Role, Standing},
+    types::{
+        Account, AccountKind, AccountStatus, EmailAddress, HeldId, ProjectKey, RequestId, Role, Standing,
+    },
 };
 
 /// Where in a mail's life the decision is made.
@@ -39,13 +41,33 @@ impl AccountFacts {
     }
 }
 
+/// What a mail names with its In-Reply-To, its References, or an address of ours that stands for a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplyTo {
+    /// Nothing of this project.
+    Nothing,
+    /// Nobody could be asked: `explain` without a store.
+    Unknown,
+    /// A request in which the sender has no part.
+    NotInvolved(RequestId),
+    /// A mail that waits; there is no request yet.
+    Waiting(HeldId),
+    /// A request that the sender is involved in.
+    Request {
+        /// Its id.
+        id: RequestId,
+        /// Whether it is closed.
+        closed: bool,
+    },
+}
+
 /// What is known of a mail and its sender when it is decided for one project.
 #[derive(Debug, Clone)]
 pub struct SenderFacts<'a> {
     /// Intake or release.
     pub stage: Stage,
-    /// Whether this mail was created or held for this project before (check 1).
-    pub duplicate: bool,
+    /// What this mail repeats, in words for the trail, when it was created or held before (check 1).
+    pub duplicate: Option<&'a str>,
     /// Whether a person wrote it (check 2).
     pub nature: &'a Nature,
     /// The From address, or why there is none (check 3).
@@ -54,8 +76,8 @@ pub struct SenderFacts<'a> {
     pub standing: Standing,
     /// The account of the From address, if there is one (checks 5, 6).
     pub account: Option<AccountFacts>,
-    /// The request that this mail answers and that the sender is involved in (check 6).
-    pub reply_to: Option<&'a RequestId>,
+    /// What this mail answers (check 6).
+    pub reply_to: &'a ReplyTo,
     /// How many mails of the address wait already.
     pub held: usize,
 }

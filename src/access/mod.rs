@@ -8,6 +8,8 @@ mod settings;
 
 pub use decide::{Verdict, decide};
 pub use domains::{DomainEntry, DomainList, DomainListError, DomainMembership};
-pub use facts::{AccountFacts, SenderFacts, Stage};
+pub use facts::{AccountFacts, ReplyTo, SenderFacts, Stage};
 pub use reason::{Basis, Check, Outcome, Reason};
-pub use settings::{AccessSettings, AccountCreation, External, Internal, Portal, ProjectAccess, SiteAccess};
+pub use settings::{
+    AccessSettings, AccountCreation, External, Internal, OnClosed, Portal, ProjectAccess, SiteAccess,
+};

@@ -74,6 +74,8 @@ reasons! {
     NotAProjectCustomer = "not-a-project-customer" => Drop, "the project takes only customers that were added to it";
     /// Checks 6 and 7: nothing says that the sender is who From names.
     SenderUnproven = "sender-unproven" => Hold, "nothing says that the sender is who From names";
+    /// Check 6: a reply to a closed request, where the project's `on_closed` is `drop`.
+    RequestClosed = "request-closed" => Drop, "a reply to a closed request, and `on_closed` is \"drop\"";
     /// Check 6: a comment on a request that the sender is involved in.
     Reply = "reply" => Create, "a comment on a request the sender is involved in";
     /// Check 6: a permitted customer with an account.

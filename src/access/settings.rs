@@ -87,6 +87,29 @@ impl AccountCreation {
     }
 }
 
+/// What becomes of a reply to a closed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnClosed {
+    /// A comment on it, and it is open again.
+    #[default]
+    Reopen,
+    /// A new request, which names the closed one.
+    NewLinkedRequest,
+    /// Dropped.
+    Drop,
+}
+
+impl OnClosed {
+    /// The value as written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reopen => "reopen",
+            Self::NewLinkedRequest => "new-linked-request",
+            Self::Drop => "drop",
+        }
+    }
+}
+
 /// What the site decides for all its projects.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SiteAccess {
@@ -107,6 +130,8 @@ pub struct AccessSettings<'a> {
     pub site: &'a SiteAccess,
     /// P of the project.
     pub project: ProjectAccess,
+    /// What becomes of replies to the project's closed requests.
+    pub on_closed: OnClosed,
 }
 
 impl SiteAccess {

@@ -2,22 +2,32 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::{Value, json};
 
 use crate::{
+    authn::Verifier,
     config::Config,
     http,
-    intake::{self, Intake},
+    intake::{self, Intake, Question},
     store::Store,
+    types::TokenSeal,
 };
 
 /// What would happen to a mail.
-pub(super) fn explainer(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>) -> http::Explain {
-    Arc::new(move |raw, rcpts| {
-        let (store, config) = (Arc::clone(&store), config.load_full());
+pub(super) fn explainer(
+    store: Arc<dyn Store>,
+    seal: TokenSeal,
+    config: Arc<ArcSwap<Config>>,
+    verifier: Arc<ArcSwapOption<Verifier>>,
+) -> http::Explain {
+    Arc::new(move |http::ExplainRequest { raw, rcpts, client }| {
+        let (store, seal) = (Arc::clone(&store), seal.clone());
+        let (config, verifier) = (config.load_full(), verifier.load_full());
         Box::pin(async move {
-            let explained = intake::explain_with(&*store, &config, &rcpts, &raw).await;
+            let question = Question { raw, rcpts, client };
+            let verifier = verifier.as_deref();
+            let explained = intake::explain_with(&*store, &seal, &config, verifier, &question).await;
             let explained = explained.map_err(|error| error.to_string())?;
             serde_json::to_value(explained).map_err(|error| error.to_string())
         })

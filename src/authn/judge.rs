@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{Entry, Evidence, RelayTrust, relay::Believed};
+use super::{Entry, Evidence, RelayTrust, Results, relay::Believed};
 use crate::{
     mail::TraceField,
     types::{Domain, EmailAddress, Standing},
 };
 
 /// Most lines for the trail.
-const MAX_FINDINGS: usize = 16;
+pub(super) const MAX_FINDINGS: usize = 16;
 /// Longest line for the trail, in characters.
 const MAX_FINDING: usize = 160;
 
@@ -64,6 +64,20 @@ pub fn judge(
     };
     let may_mail = internal || dmarc < Dmarc::Quarantine;
     Evidence { standing, may_mail, findings }
+}
+
+/// What a trusted sealer found when the mail came to it (RFC 8617 §4.1.1). Its word counts as a relay's, but for logins,
+/// which were its own people's.
+pub(super) fn sealed(results: Results, from: &Domain, approved: bool) -> Standing {
+    let mut believed = Believed::default();
+    believed.add(results);
+    match dmarc(&believed, from) {
+        Dmarc::Reject => Standing::Disproven,
+        Dmarc::Pass => Standing::Proven,
+        Dmarc::Absent if signed(&believed, from) => Standing::Proven,
+        Dmarc::Absent if !approved && sent_from(&believed, from) => Standing::Proven,
+        Dmarc::Quarantine | Dmarc::Absent | Dmarc::Undecided => Standing::Unproven,
+    }
 }
 
 fn dmarc(believed: &Believed, from: &Domain) -> Dmarc {
@@ -167,7 +181,7 @@ fn sent_from(believed: &Believed, from: &Domain) -> bool {
 
 /// Relaxed alignment (RFC 7489 §3.1) without a list of public suffixes: the same domain, or one below the other, and the
 /// upper one no top-level domain.
-fn aligned(text: &str, from: &Domain) -> bool {
+pub(super) fn aligned(text: &str, from: &Domain) -> bool {
     let Ok(domain) = text.parse::<Domain>() else { return false };
     let (a, b) = (domain.as_str(), from.as_str());
     let below = |lower: &str, upper: &str| {
@@ -211,5 +225,10 @@ fn finding(entry: &Entry) -> String {
     let told = NAMES.iter().filter_map(|name| Some([" ", name, "=", entry.first(name)?].concat()));
     let line: String =
         [entry.method.as_str(), "=", &entry.result].into_iter().map(str::to_owned).chain(told).collect();
+    shown(&line)
+}
+
+/// One line for the trail: printable ASCII, cut.
+pub(super) fn shown(line: &str) -> String {
     line.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).take(MAX_FINDING).collect()
 }

@@ -60,7 +60,7 @@ impl RelayTrust {
     }
 
     /// Whether the peer carries nothing but authenticated submissions.
-    pub(super) fn is_internal(&self, peer: IpAddr) -> bool {
+    pub fn is_internal(&self, peer: IpAddr) -> bool {
         holds(&self.internal_relays, peer)
     }
 
@@ -107,7 +107,7 @@ impl RelayTrust {
 }
 
 impl Believed {
-    fn add(&mut self, results: Results) {
+    pub(super) fn add(&mut self, results: Results) {
         let before: usize = self.fields.iter().map(|field| field.entries.len()).sum();
         self.malformed |= results.malformed || before + results.entries.len() > MAX_ENTRIES;
         self.fields.push(results);
@@ -152,7 +152,7 @@ fn of_microsoft(host: &str) -> bool {
 }
 
 /// Whether one of the networks holds the address; an IPv4 address in IPv6 form is that IPv4 address.
-fn holds(networks: &[IpNet], peer: IpAddr) -> bool {
+pub(super) fn holds(networks: &[IpNet], peer: IpAddr) -> bool {
     let peer = peer.to_canonical();
     networks.iter().any(|network| network.contains(&peer))
 }

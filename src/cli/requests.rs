@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::{
     CommandResult,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::types::{EmailAddress, ProjectKey, RequestId};
 
-/// Requests: list them, show one, get its mail as it was received
+/// Requests: list them, show one, get its mail as it was received, close and reopen
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  vestibule requests list --project IT")]
 pub(super) struct Args {
@@ -24,6 +25,12 @@ enum Command {
     List(ListArgs),
     Show(ShowArgs),
     Raw(RawArgs),
+    /// Close a request; `on_closed` of its project says what becomes of replies
+    #[command(after_help = "Example:\n  vestibule requests close IT-12")]
+    Close(ShowArgs),
+    /// Open a closed request again
+    #[command(after_help = "Example:\n  vestibule requests reopen IT-12")]
+    Reopen(ShowArgs),
 }
 
 /// The newest requests
@@ -61,11 +68,12 @@ struct RawArgs {
     show: ShowArgs,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     column("ID", &["/id"]),
     column("CREATED", &["/created_at"]),
     cut_column("REPORTER", &["/reporter/address"], 40),
     column("ACCOUNT", &["/reporter/account"]),
+    column("STATUS", &["/status"]),
     column("BASIS", &["/basis"]),
     cut_column("SUBJECT", &["/subject"], 60),
 ];
@@ -88,7 +96,19 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
             let mail = args.api.client()?.get_bytes(&(path(&args.id) + "/raw"))?;
             Ok(out.write_all(&mail)?)
         }
+        Command::Close(args) => set_status(args, "closed", out),
+        Command::Reopen(args) => set_status(args, "open", out),
     }
+}
+
+fn set_status(args: &ShowArgs, status: &str, out: &mut dyn Write) -> CommandResult {
+    let request = args.api.client()?.patch(&path(&args.id), &json!({ "status": status }))?;
+    if args.api.json {
+        writeln!(out, "{request}")?;
+    } else {
+        writeln!(out, "{} is {status}", args.id)?;
+    }
+    Ok(())
 }
 
 fn path(id: &RequestId) -> String {

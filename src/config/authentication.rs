@@ -2,10 +2,10 @@
 
 use super::{
     checks::at_key,
-    model::{AuthenticationConfig, Config},
+    model::{AuthenticationConfig, Config, VerifyConfig},
     names,
     reader::Reader,
-    sections::{not_yet, plain, scope},
+    sections::{plain, scope},
     values::{self, Wrong},
     words,
 };
@@ -22,11 +22,9 @@ pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig>
     let below_received = r.value(&at, "results_below_received", values::truth);
     let internal_relays = r.list(&at, "internal_relays", names::network);
     let sealers = r.list(&at, "trusted_arc_sealers", names::domain);
-    let resolver = r.optional(&at, "resolver", names::socket(53)).is_some();
-    let sealed = sealers.is_some_and(|list| !list.is_empty());
-    if sealed && mode != Some(AuthenticationMode::Off) {
-        not_yet(r, &at, "trusted_arc_sealers");
-    }
+    let strict_alignment = r.list(&at, "strict_alignment", names::domain);
+    let resolver = r.optional(&at, "resolver", names::resolver);
+    let retry_window = r.value(&at, "retry_window", values::duration_or_zero);
     let relay = RelayTrust {
         results_from: plain(results_from?),
         authserv_ids: plain(authserv_ids?),
@@ -34,20 +32,36 @@ pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig>
         below_received: below_received?,
         internal_relays: plain(internal_relays?),
     };
-    let mode = mode?;
-    let idle = match mode {
-        AuthenticationMode::Off => [set_keys(&relay), vec![("trusted_arc_sealers", sealed)]].concat(),
-        AuthenticationMode::Relay => {
-            needed(r, &relay);
-            Vec::new()
-        }
-    };
-    let word = mode.as_str();
-    for (name, _) in idle.into_iter().chain([("resolver", resolver)]).filter(|(_, set)| *set) {
+    let verify = VerifyConfig { resolver, retry_window: retry_window?, trusted_arc_sealers: plain(sealers?) };
+    let settings =
+        AuthenticationConfig { mode: mode?, relay, strict_alignment: plain(strict_alignment?), verify };
+    if settings.mode == AuthenticationMode::Relay {
+        needed(r, &settings.relay);
+    }
+    let word = settings.mode.as_str();
+    for name in idle(&settings) {
         let path = at.path(name);
         r.warnings.push(format!("{path} has no effect with authentication.mode = \"{word}\""));
     }
-    Some(AuthenticationConfig { mode, relay })
+    Some(settings)
+}
+
+/// The keys that say something, and to no effect in this mode.
+fn idle(settings: &AuthenticationConfig) -> Vec<&'static str> {
+    use AuthenticationMode::{Off, Relay, Verify};
+    let (relay, verify) = (&settings.relay, &settings.verify);
+    let keys: [(&str, &[AuthenticationMode], bool); 8] = [
+        ("results_from", &[Off, Verify], !relay.results_from.is_empty()),
+        ("authserv_ids", &[Off, Verify], !relay.authserv_ids.is_empty()),
+        ("results_format", &[Off, Verify], relay.format != ResultsFormat::Rfc8601),
+        ("results_below_received", &[Off, Verify], relay.below_received),
+        ("internal_relays", &[Off], !relay.internal_relays.is_empty()),
+        ("trusted_arc_sealers", &[Off, Relay], !verify.trusted_arc_sealers.is_empty()),
+        ("strict_alignment", &[Off], !settings.strict_alignment.is_empty()),
+        ("resolver", &[Off, Relay], verify.resolver.is_some()),
+    ];
+    let idle = keys.into_iter().filter(|(_, modes, set)| *set && modes.contains(&settings.mode));
+    idle.map(|(name, ..)| name).collect()
 }
 
 /// Without white space and the signs that end an id; quotes are the field's, not the id's.
@@ -58,16 +72,6 @@ fn authserv_id(value: &toml::de::DeValue<'_>) -> values::Read<String> {
         return Err(Wrong::new(format!("\"{id}\" is no authserv-id"), fix));
     }
     Ok(id)
-}
-
-fn set_keys(relay: &RelayTrust) -> Vec<(&'static str, bool)> {
-    vec![
-        ("results_from", !relay.results_from.is_empty()),
-        ("authserv_ids", !relay.authserv_ids.is_empty()),
-        ("results_format", relay.format != ResultsFormat::Rfc8601),
-        ("results_below_received", relay.below_received),
-        ("internal_relays", !relay.internal_relays.is_empty()),
-    ]
 }
 
 /// What mode = "relay" can't do without.
@@ -110,6 +114,7 @@ pub(super) fn warnings(config: &Config, out: &mut Vec<String>) {
                 .to_owned(),
         ),
         AuthenticationMode::Relay => relay(config, out),
+        AuthenticationMode::Verify => verify(config, out),
     }
 }
 
@@ -153,9 +158,46 @@ fn relay(config: &Config, out: &mut Vec<String>) {
     }
 }
 
+fn verify(config: &Config, out: &mut Vec<String>) {
+    let settings = &config.authentication;
+    let server = settings.verify.resolver.map_or_else(
+        || "the system's name servers (/etc/resolv.conf)".to_owned(),
+        |address| format!("the name server at {address}"),
+    );
+    let mut believed = vec![format!(
+        "a DMARC pass, or without a DMARC record an aligned DKIM signature (for domains that are not approved an aligned SPF \
+         pass too), by the word of {server}"
+    )];
+    let sealers: Vec<_> = settings.verify.trusted_arc_sealers.iter().map(ToString::to_string).collect();
+    if !sealers.is_empty() {
+        believed
+            .push(format!("what {} found, where their ARC seal is the newest and holds", sealers.join(", ")));
+    }
+    let internal = &settings.relay.internal_relays;
+    if !internal.is_empty() {
+        believed.push(format!("every From of an approved domain from peers in {}", networks(internal)));
+    }
+    let believed = believed.join("; and ");
+    out.push(format!(
+        "authentication.mode = \"verify\": believed is {believed}; all other senders are unproven"
+    ));
+    let everybody = config.smtp.allow_from.iter().any(|network| network.prefix_len() == 0);
+    out.push(if everybody {
+        "authentication.mode = \"verify\" asks SPF with the address that connects: smtp.allow_from holds every host. Name each \
+         relay of your own there too, such as a border server, or its address passes for every domain whose SPF record holds it"
+            .to_owned()
+    } else {
+        "authentication.mode = \"verify\" asks SPF only for clients that a relay of smtp.allow_from tells of with XCLIENT or \
+         XFORWARD: the relay's own address says nothing of the sender. Without those DKIM alone can prove one"
+            .to_owned()
+    });
+}
+
+fn networks(networks: &[ipnet::IpNet]) -> String {
+    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn believed(trust: &RelayTrust) -> String {
-    let networks =
-        |networks: &[ipnet::IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut parts = Vec::new();
     if !trust.results_from.is_empty() {
         let peers = networks(&trust.results_from);

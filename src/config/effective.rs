@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::model::{
-    BareNewlines, Config, Keep, LogAddresses, LogFormat, OnDrop, Project, Relay, RelaySecurity, Retention,
-    SmtpRelay,
+    AuthenticationConfig, BareNewlines, Config, LogAddresses, LogFormat, OnDrop, Project, Relay,
+    RelaySecurity, SmtpRelay,
 };
+use super::retention::{Keep, Retention};
 use crate::{
     access::DomainList,
     authn::{AuthenticationMode, ResultsFormat},
@@ -105,10 +106,23 @@ fn retention(config: &Config) -> Value {
 }
 
 fn authentication(config: &Config) -> Value {
-    let (mode, relay) = (config.authentication.mode, &config.authentication.relay);
-    if mode == AuthenticationMode::Off {
-        return json!({"mode": "off"});
+    let settings = &config.authentication;
+    match settings.mode {
+        AuthenticationMode::Off => json!({"mode": "off"}),
+        AuthenticationMode::Relay => relay_mode(settings),
+        AuthenticationMode::Verify => json!({
+            "mode": "verify",
+            "internal_relays": texts(&settings.relay.internal_relays),
+            "trusted_arc_sealers": settings.verify.trusted_arc_sealers,
+            "strict_alignment": settings.strict_alignment,
+            "resolver": settings.verify.resolver,
+            "retry_window": duration(settings.verify.retry_window),
+        }),
     }
+}
+
+fn relay_mode(settings: &AuthenticationConfig) -> Value {
+    let relay = &settings.relay;
     json!({
         "mode": "relay",
         "results_from": texts(&relay.results_from),
@@ -119,6 +133,7 @@ fn authentication(config: &Config) -> Value {
         },
         "results_below_received": relay.below_received,
         "internal_relays": texts(&relay.internal_relays),
+        "strict_alignment": settings.strict_alignment,
     })
 }
 
@@ -136,6 +151,7 @@ fn store(config: &Config) -> Value {
         "path": config.store.path.display().to_string(),
         "min_free": config.store.min_free,
         "duplicate_window": duration(config.store.duplicate_window),
+        "one_request_per_mail": config.store.one_request_per_mail,
     })
 }
 
@@ -220,6 +236,7 @@ fn project(project: &Project) -> Value {
         "name": project.name,
         "addresses": project.addresses,
         "access": project.access.as_str(),
+        "on_closed": project.on_closed.as_str(),
         "via_lists": project.via_lists,
     })
 }

@@ -64,6 +64,7 @@ fn finished(project: WrittenProject<'_>) -> Option<Project> {
         name: project.name?,
         addresses: project.addresses?.into_iter().map(|inbox| inbox.value.0).collect(),
         access: project.access?,
+        on_closed: project.on_closed?,
         via_lists: project.via_lists?,
     })
 }

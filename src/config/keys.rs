@@ -237,6 +237,14 @@ pub(super) const SECTIONS: &[Section] = &[
                     "A copy of a mail that was created or held within this time is dropped as a duplicate; \"0s\" = off.",
                 ],
             ),
+            key(
+                "one_request_per_mail",
+                Default("false"),
+                &[
+                    "A mail to several projects makes a request in each. true: in the first, in the order of RCPT, that takes",
+                    "it; the others drop it as a duplicate.",
+                ],
+            ),
         ],
     },
     Section {
@@ -366,7 +374,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Required("\"off\""),
                 &[
                     "\"off\": every sender counts as proven, for closed networks and tests. \"relay\": by the relay's",
-                    "Authentication-Results. \"verify\": by our own DKIM, SPF and DMARC checks (not yet built).",
+                    "Authentication-Results. \"verify\": by our own DKIM, SPF and DMARC checks, which ask DNS.",
                 ],
             ),
             key(
@@ -407,12 +415,31 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "trusted_arc_sealers",
                 Default("[]"),
-                &["Domains of forwarders: an ARC pass that they sealed counts (not yet built)."],
+                &[
+                    "mode = \"verify\": domains of forwarders. What they found counts where their seal is the newest of the mail's",
+                    "ARC chain and the chain holds.",
+                ],
+            ),
+            key(
+                "strict_alignment",
+                Default("[]"),
+                &[
+                    "Domains for whose From only exactly that domain is proof (DKIM d=, SPF), none above or below it. No effect",
+                    "with mode = \"off\".",
+                ],
             ),
             key(
                 "resolver",
                 Unset("\"127.0.0.1:53\""),
-                &["mode = \"verify\": the DNS resolver to ask. Unset: the system's."],
+                &["mode = \"verify\": the DNS resolver to ask. Unset: the system's (/etc/resolv.conf)."],
+            ),
+            key(
+                "retry_window",
+                Default("\"1h\""),
+                &[
+                    "mode = \"verify\": while DNS gives no answer, a mail younger than this is answered 451 4.7.0 and comes again;",
+                    "an older one is taken as unproven. Its age is that of its topmost Received field. \"0s\": never.",
+                ],
             ),
         ],
     },
@@ -501,6 +528,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 &[
                     "Who may send requests. \"added\": customers whom agents and administrators added. \"existing\": anyone with",
                     "an account; needs account_creation = \"deny\". \"anyone\": needs account_creation = \"allow\".",
+                ],
+            ),
+            key(
+                "on_closed",
+                Default("\"reopen\""),
+                &[
+                    "A reply to a closed request. \"reopen\": a comment, and the request is open again. \"new-linked-request\": a",
+                    "new request that names the closed one. \"drop\": dropped as request-closed.",
                 ],
             ),
             key(

@@ -1,15 +1,17 @@
 //! What the configuration means, once it is valid. Every field's key, default and meaning stand in
 //! `deploy/vestibule.example.toml` (contract: *Configuration*).
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
+use super::retention::Retention;
 use crate::{
-    access::{ProjectAccess, SiteAccess},
+    access::{OnClosed, ProjectAccess, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
+    mail::MAX_PARTICIPANTS,
     smtp::RouteTable,
-    types::{Domain, EmailAddress, ProjectKey, Time},
+    types::{Domain, EmailAddress, ProjectKey},
 };
 
 /// A whole, valid configuration.
@@ -57,6 +59,14 @@ impl Config {
     /// (access-rules, check 3).
     pub fn is_own_address(&self, address: &EmailAddress) -> bool {
         self.mail.from.address == *address || self.routes.route(address).is_some()
+    }
+
+    /// Of the addresses in To and Cc of a mail those that become participants: all but ours and the sender's, at most
+    /// [`MAX_PARTICIPANTS`], each once.
+    pub fn participants(&self, sender: &EmailAddress, named: &[EmailAddress]) -> Vec<EmailAddress> {
+        let mut seen = HashSet::new();
+        let others = named.iter().filter(|address| *address != sender && !self.is_own_address(address));
+        others.filter(|address| seen.insert(address.key())).take(MAX_PARTICIPANTS).cloned().collect()
     }
 }
 
@@ -160,52 +170,6 @@ impl std::fmt::Debug for AdminToken {
     }
 }
 
-/// `[retention]`: how long what is kept stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Bytes of dropped mails, since the drop.
-    pub dropped_mail: Keep,
-    /// Bytes of holds that ended in a drop, since that end.
-    pub ended_holds: Keep,
-    /// Bytes of requests and comments, since they came to be.
-    pub requests: Keep,
-    /// Records of drops and of ended holds, since the decision.
-    pub decisions: Keep,
-}
-
-/// How long something is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// Not at all for zero.
-    For(Duration),
-    /// For good.
-    Forever,
-}
-
-impl Keep {
-    /// Until when that is kept which began at `at`; `None` = for good.
-    pub fn until(self, at: Time) -> Option<Time> {
-        match self {
-            Self::For(length) => Some(at.plus(length)),
-            Self::Forever => None,
-        }
-    }
-
-    /// Whether this is longer than the other.
-    pub fn outlasts(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::For(this), Self::For(other)) => this > other,
-            (Self::Forever, Self::For(_)) => true,
-            (_, Self::Forever) => false,
-        }
-    }
-
-    /// Whether nothing is kept.
-    pub fn is_never(self) -> bool {
-        self == Self::For(Duration::ZERO)
-    }
-}
-
 /// `[store]`.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
@@ -215,6 +179,8 @@ pub struct StoreConfig {
     pub min_free: u64,
     /// How long a mail is remembered so that its copy is dropped; zero = not at all.
     pub duplicate_window: Duration,
+    /// A mail to several projects counts for the first that takes it.
+    pub one_request_per_mail: bool,
 }
 
 /// `[mail]`: what the daemon sends.
@@ -317,6 +283,28 @@ pub struct AuthenticationConfig {
     pub mode: AuthenticationMode,
     /// Whom mode = "relay" believes.
     pub relay: RelayTrust,
+    /// Domains for whose From only an exact match is aligned.
+    pub strict_alignment: Vec<Domain>,
+    /// What mode = "verify" needs.
+    pub verify: VerifyConfig,
+}
+
+impl AuthenticationConfig {
+    /// Whether only exactly this domain may speak for a From of it (`strict_alignment`).
+    pub fn is_strict(&self, domain: &Domain) -> bool {
+        self.strict_alignment.contains(domain)
+    }
+}
+
+/// `[authentication]`, for mode = "verify".
+#[derive(Debug, Clone, Default)]
+pub struct VerifyConfig {
+    /// The name server to ask; `None` = those of the system.
+    pub resolver: Option<SocketAddr>,
+    /// How old a mail may be for a temporary failure of DNS to send it back to its relay; zero = never.
+    pub retry_window: Duration,
+    /// Whose ARC seals count.
+    pub trusted_arc_sealers: Vec<Domain>,
 }
 
 /// One service project.
@@ -330,6 +318,8 @@ pub struct Project {
     pub addresses: Vec<String>,
     /// Who may send requests.
     pub access: ProjectAccess,
+    /// What becomes of replies to its closed requests.
+    pub on_closed: OnClosed,
     /// List-Ids of groups that forward to its addresses, lower case, without angle brackets.
     pub via_lists: Vec<String>,
 }

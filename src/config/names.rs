@@ -135,6 +135,16 @@ pub(super) fn socket(port: u16) -> impl Fn(&DeValue<'_>) -> Read<SocketAddr> {
     }
 }
 
+/// The address and port of a name server.
+pub(super) fn resolver(value: &DeValue<'_>) -> Read<SocketAddr> {
+    let address = socket(53)(value)?;
+    if address.port() == 0 || address.ip().is_unspecified() {
+        let fix = "write where your name server answers, such as \"127.0.0.1:53\"";
+        return Err(Wrong::new(format!("{address} is no address that answers"), fix));
+    }
+    Ok(address)
+}
+
 pub(super) fn network(value: &DeValue<'_>) -> Read<IpNet> {
     let text = str(value, "\"10.0.0.0/8\"")?;
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));

@@ -5,17 +5,16 @@ use std::{io, num::NonZeroU32, path::Path};
 
 use super::{
     keys::{PROJECTS, section},
-    model::{
-        AdminToken, HttpConfig, LogConfig, MailConfig, Retention, SmtpConfig, StoreConfig, VerificationConfig,
-    },
+    model::{AdminToken, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig, VerificationConfig},
     names::{self, Inbox, NeverMail},
     reader::{Placed, Reader, Scope},
+    retention::Retention,
     tls, urls,
     values::{self, Wrong},
     words,
 };
 use crate::{
-    access::{DomainEntry, DomainList, External, Internal, Portal, ProjectAccess, SiteAccess},
+    access::{DomainEntry, DomainList, External, Internal, OnClosed, Portal, ProjectAccess, SiteAccess},
     types::{Domain, ProjectKey},
 };
 
@@ -166,7 +165,13 @@ pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
     });
     let min_free = r.value(&at, "min_free", values::size(0, MAX_SIZE));
     let duplicate_window = r.value(&at, "duplicate_window", values::duration_or_zero);
-    Some(StoreConfig { path: path?, min_free: min_free?, duplicate_window: duplicate_window? })
+    let one_request_per_mail = r.value(&at, "one_request_per_mail", values::truth);
+    Some(StoreConfig {
+        path: path?,
+        min_free: min_free?,
+        duplicate_window: duplicate_window?,
+        one_request_per_mail: one_request_per_mail?,
+    })
 }
 
 pub(super) fn retention(r: &mut Reader<'_>) -> Option<Retention> {
@@ -280,6 +285,7 @@ pub(super) struct WrittenProject<'d> {
     pub(super) name: Option<String>,
     pub(super) addresses: Option<Vec<Placed<(String, Inbox)>>>,
     pub(super) access: Option<ProjectAccess>,
+    pub(super) on_closed: Option<OnClosed>,
     pub(super) via_lists: Option<Vec<String>>,
 }
 
@@ -295,8 +301,9 @@ fn project<'d>(r: &mut Reader<'d>, at: Scope<'d>) -> WrittenProject<'d> {
     let name = r.optional(&at, "name", values::line).or_else(|| key.as_ref().map(ToString::to_string));
     let addresses = r.list(&at, "addresses", names::inbox);
     let access = r.value(&at, "access", words::project_access);
+    let on_closed = r.value(&at, "on_closed", words::on_closed);
     let via_lists = r.list(&at, "via_lists", names::list_id).map(plain);
-    WrittenProject { at, key, name, addresses, access, via_lists }
+    WrittenProject { at, key, name, addresses, access, on_closed, via_lists }
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogConfig> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{Span, SpanRelativeTo};
 use toml::de::DeValue;
 
-use super::{model::Keep, reader::kind};
+use super::{reader::kind, retention::Keep};
 
 /// Longest duration that is taken: ten years. Longer ones are slips, and times far ahead can't be written down.
 const MAX_DURATION: Duration = Duration::from_hours(10 * 365 * 24);

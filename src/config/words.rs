@@ -8,7 +8,7 @@ use super::{
     values::{Read, Wrong, str},
 };
 use crate::{
-    access::{AccountCreation, ProjectAccess},
+    access::{AccountCreation, OnClosed, ProjectAccess},
     authn::{AuthenticationMode, ResultsFormat},
 };
 
@@ -55,6 +55,11 @@ pub(super) fn project_access(value: &DeValue<'_>) -> Read<ProjectAccess> {
     word(value, &all.map(|access| (access.as_str(), access)))
 }
 
+pub(super) fn on_closed(value: &DeValue<'_>) -> Read<OnClosed> {
+    let all = [OnClosed::Reopen, OnClosed::NewLinkedRequest, OnClosed::Drop];
+    word(value, &all.map(|on_closed| (on_closed.as_str(), on_closed)))
+}
+
 pub(super) fn log_format(value: &DeValue<'_>) -> Read<LogFormat> {
     word(value, &[("json", LogFormat::Json), ("text", LogFormat::Text)])
 }
@@ -71,13 +76,8 @@ pub(super) fn results_format(value: &DeValue<'_>) -> Read<ResultsFormat> {
 }
 
 pub(super) fn authentication_mode(value: &DeValue<'_>) -> Read<AuthenticationMode> {
-    let (off, relay) = (Some(AuthenticationMode::Off), Some(AuthenticationMode::Relay));
-    word(value, &[("off", off), ("relay", relay), ("verify", None)])?.ok_or_else(|| {
-        Wrong::new(
-            "mode = \"verify\" is not yet built",
-            "write mode = \"relay\" where a relay of yours checks DMARC and says so in Authentication-Results",
-        )
-    })
+    let all = [AuthenticationMode::Off, AuthenticationMode::Relay, AuthenticationMode::Verify];
+    word(value, &all.map(|mode| (mode.as_str(), mode)))
 }
 
 /// `log.level`: a level, or a list of levels and `target=level`.

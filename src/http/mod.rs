@@ -31,10 +31,20 @@ use crate::{
 };
 pub use server::serve;
 
-/// What would happen to a mail that is not taken in: the message and its recipients in, the trail out. `Err` is the
-/// client's mistake, in words for the client.
+/// A mail to explain.
+#[derive(Debug)]
+pub struct ExplainRequest {
+    /// The message.
+    pub raw: Bytes,
+    /// `?rcpt=`, repeated.
+    pub rcpts: Vec<String>,
+    /// `?client_ip=`.
+    pub client: Option<IpAddr>,
+}
+
+/// What would happen to a mail that is not taken in: the trail. `Err` is the client's mistake, in words for the client.
 pub type Explain = Arc<
-    dyn Fn(Bytes, Vec<String>) -> Pin<Box<dyn Future<Output = Result<serde_json::Value, String>> + Send>>
+    dyn Fn(ExplainRequest) -> Pin<Box<dyn Future<Output = Result<serde_json::Value, String>> + Send>>
         + Send
         + Sync,
 >;

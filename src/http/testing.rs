@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{State, serve};
 use crate::{
-    access::{DomainEntry, Internal, ProjectAccess, SiteAccess},
+    access::{DomainEntry, Internal, OnClosed, ProjectAccess, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::*,
     ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
@@ -63,15 +63,13 @@ impl Accounts {
 
 #[async_trait]
 impl Store for Accounts {
-    async fn sender(
-        &self,
-        address: &EmailAddress,
-        _: &[DedupKey],
-        _: Time,
-    ) -> Result<SenderView, StoreError> {
+    async fn sender(&self, address: &EmailAddress, _: &[Once], _: Time) -> Result<SenderView, StoreError> {
         self.check()?;
         let account = self.known.lock().unwrap().get(address.key()).cloned();
         Ok(SenderView { version: 7, account, ..SenderView::default() })
+    }
+    async fn threads(&self, _: &EmailAddress, _: &Named) -> Result<Vec<Thread>, StoreError> {
+        self.check().map(|()| Vec::new())
     }
     async fn token(&self, _: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
         self.check().map(|()| None)
@@ -228,7 +226,12 @@ fn config() -> Config {
             public_url: "https://help.example.com".into(),
             admin_token: Some(AdminToken(TOKEN.into())),
         },
-        store: StoreConfig { path: "data".into(), min_free: 0, duplicate_window: 7 * day },
+        store: StoreConfig {
+            path: "data".into(),
+            min_free: 0,
+            duplicate_window: 7 * day,
+            one_request_per_mail: false,
+        },
         retention: Retention {
             dropped_mail: Keep::For(7 * day),
             ended_holds: Keep::For(7 * day),
@@ -253,7 +256,12 @@ fn config() -> Config {
             never_mail_domains: crate::access::DomainList::default(),
             contact: Some("Service desk, 4711".into()),
         },
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
+        authentication: AuthenticationConfig {
+            mode: AuthenticationMode::Off,
+            relay: RelayTrust::default(),
+            strict_alignment: Vec::new(),
+            verify: VerifyConfig::default(),
+        },
         access: Arc::new(SiteAccess {
             internal: Internal { use_approved_domains: true, approved_domains: approved },
             max_held_per_address: 50,
@@ -264,6 +272,7 @@ fn config() -> Config {
             name: "IT support".into(),
             addresses: vec!["it@help.example.com".into()],
             access: ProjectAccess::Anyone,
+            on_closed: OnClosed::Reopen,
             via_lists: Vec::new(),
         }],
         routes: Arc::new(routes),
@@ -305,9 +314,12 @@ impl Server {
             reprocess: Arc::new(|_, _| {
                 Box::pin(async { Err(super::NotReprocessed::NotFound("There is none.".to_owned())) })
             }),
-            explain: Arc::new(|message, rcpts| {
+            explain: Arc::new(|question| {
                 Box::pin(async move {
-                    if message.is_empty() { Err("no mail".to_owned()) } else { Ok(json!({ "rcpts": rcpts })) }
+                    if question.raw.is_empty() {
+                        return Err("no mail".to_owned());
+                    }
+                    Ok(json!({ "rcpts": question.rcpts }))
                 })
             }),
             ready: Arc::new(|| Ok(())),

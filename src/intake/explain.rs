@@ -6,9 +6,13 @@ use bytes::Bytes;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::plan::{self, Incoming};
+use super::{
+    gather, judge,
+    plan::{self, Incoming},
+};
 use crate::{
     access::{Check, Outcome, Reason},
+    authn::Verifier,
     config::Config,
     mail::{self, ScanError},
     ops,
@@ -52,39 +56,64 @@ pub enum ExplainError {
     Store(#[from] StoreError),
 }
 
-/// Explains a mail to people who are known by `accounts` alone. Touches no store.
-pub fn explain(
-    config: &Config,
-    accounts: &[Account],
-    rcpts: &[String],
-    raw: &Bytes,
-) -> Result<Vec<Explained>, ExplainError> {
-    let message = scan(raw)?;
-    let known = |address: &EmailAddress| accounts.iter().find(|account| account.address == *address).cloned();
-    let account = message.author.as_ref().ok().and_then(|author| known(&author.address));
-    let view = SenderView { account, ..SenderView::default() };
-    let envelope = envelope(config, rcpts, raw, &message)?;
-    Ok(run(&Incoming::new(&envelope, raw, &message, config), view))
+/// The mail to explain, and how it would come.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The mail.
+    pub raw: Bytes,
+    /// Its recipients; none: those of To and Cc that are ours.
+    pub rcpts: Vec<String>,
+    /// For SPF in mode = "verify": who handed it to the organisation. `None`: SPF is not asked.
+    pub client: Option<IpAddr>,
 }
 
-/// Explains a mail with the accounts, holds and duplicates of the store.
+/// Explains a mail to people who are known by `accounts` alone. Touches no store; `verifier` asks DNS in mode = "verify".
+pub async fn explain(
+    config: &Config,
+    verifier: Option<&Verifier>,
+    accounts: &[Account],
+    question: &Question,
+) -> Result<Vec<Explained>, ExplainError> {
+    let message = scan(&question.raw)?;
+    let known = |address: &EmailAddress| accounts.iter().find(|account| account.address == *address).cloned();
+    let account = message.author.as_ref().ok().and_then(|author| known(&author.address));
+    let envelope = envelope(config, question, &message)?;
+    // What a mail names only a store can tell; a mail that names nothing is no reply.
+    let threads = message.named_ids().is_empty().then(Vec::new);
+    let view = SenderView { account, threads, ..SenderView::default() };
+    Ok(run(&incoming(verifier, &envelope, &question.raw, &message, config).await, view))
+}
+
+/// Explains a mail with the accounts, holds, duplicates and requests of the store; `seal` reads the ids that we made.
 pub async fn explain_with(
     store: &dyn Store,
+    seal: &TokenSeal,
     config: &Config,
-    rcpts: &[String],
-    raw: &Bytes,
+    verifier: Option<&Verifier>,
+    question: &Question,
 ) -> Result<Vec<Explained>, ExplainError> {
-    let message = scan(raw)?;
-    let envelope = envelope(config, rcpts, raw, &message)?;
-    let incoming = Incoming::new(&envelope, raw, &message, config);
-    let view = match &incoming.sender {
-        Ok(address) => {
-            let since = envelope.received_at.minus(config.store.duplicate_window);
-            store.sender(address, &incoming.once_keys(), since).await?
-        }
-        Err(_) => SenderView::default(),
-    };
+    let message = scan(&question.raw)?;
+    let envelope = envelope(config, question, &message)?;
+    let incoming = incoming(verifier, &envelope, &question.raw, &message, config).await;
+    let view = gather::view(store, &incoming, &seal.mint_key(), envelope.received_at).await?;
     Ok(run(&incoming, view))
+}
+
+/// The mail, judged. What a relay would be told to come again for is told as a finding.
+async fn incoming<'a>(
+    verifier: Option<&Verifier>,
+    envelope: &'a Envelope,
+    raw: &'a Bytes,
+    message: &'a mail::Message,
+    config: &'a Config,
+) -> Incoming<'a> {
+    let mut verdict = judge::judge(verifier, envelope, raw, message, config).await;
+    if verdict.unanswered.is_some() {
+        let window = config.authentication.verify.retry_window;
+        let again = format!("DNS gives no answer: 451 4.7.0 until the mail is {} s old", window.as_secs());
+        verdict.evidence.findings.push(again);
+    }
+    Incoming::new(envelope, raw, message, config, verdict.evidence)
 }
 
 fn scan(raw: &[u8]) -> Result<mail::Message, ScanError> {
@@ -121,26 +150,21 @@ const SOMEBODY: &str = "somebody@unknown.invalid";
 
 /// The envelope that the mail would come in: the recipients named, else those of To and Cc that are ours; the
 /// reverse-path of its Return-Path field, else its author's address, else [`SOMEBODY`]; from the first peer that
-/// mode = "relay" believes.
-fn envelope(
-    config: &Config,
-    rcpts: &[String],
-    raw: &[u8],
-    message: &mail::Message,
-) -> Result<Envelope, ExplainError> {
-    let content = mail::content(raw);
+/// mode = "relay" believes, unless the question names the client.
+fn envelope(config: &Config, question: &Question, message: &mail::Message) -> Result<Envelope, ExplainError> {
+    let content = mail::content(&question.raw);
     let author = message.author.as_ref();
     let author = author.map_or_else(|_| SOMEBODY.to_owned(), |author| author.address.to_string());
     let now: Time = ops::Clock::system().now();
     Ok(Envelope {
         mail_id: MailId::new(uuid::Uuid::nil()),
         session: SessionId::new(uuid::Uuid::nil()),
-        peer: peer(config),
+        peer: question.client.unwrap_or_else(|| peer(config)),
         relay: peer(config),
         helo: "explain".to_owned(),
         protocol: Protocol::Esmtp,
         reverse_path: content.return_path.unwrap_or(author),
-        recipients: recipients(config, rcpts, &content.participants)?,
+        recipients: recipients(config, &question.rcpts, &content.participants)?,
         received_at: now,
     })
 }

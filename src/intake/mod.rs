@@ -1,6 +1,8 @@
 //! The way of a mail, in order: limits, parse, judge, gather facts, decide, commit, report. Read this room first.
 
 mod explain;
+mod gather;
+mod judge;
 mod plan;
 mod reprocess;
 #[cfg(test)]
@@ -8,24 +10,25 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
-pub use explain::{Explained, explain, explain_with};
+pub use explain::{Explained, Question, explain, explain_with};
 use plan::{Incoming, Intention, Intentions};
 pub use reprocess::{NotReprocessed, Reprocessed};
 
 use crate::{
+    authn::{Verdict, Verifier},
     config::{Config, OnDrop},
     mail::{self, Message, ScanError},
     ops::{
         self, AccountCreated, ConfigWarning, Event, ForwardEnded, MailDecided, MailForwarded, Ops,
-        StoreFailed,
+        SenderChecked, StoreFailed,
     },
     smtp::{Delivery, Envelope},
-    store::{CommitError, Committed, Plan, SenderView, Store, StoreError},
-    types::TokenSeal,
+    store::{CommitError, Committed, Plan, Store, StoreError},
+    types::{MintKey, TokenSeal},
     verify::{Planning, account_word},
 };
 
@@ -43,6 +46,8 @@ pub struct Intake {
     config: Arc<ArcSwap<Config>>,
     ops: Ops,
     seal: TokenSeal,
+    mint: MintKey,
+    verifier: Arc<ArcSwapOption<Verifier>>,
 }
 
 /// Why a mail was not taken; it stays with the relay.
@@ -57,9 +62,16 @@ enum Failed {
 }
 
 impl Intake {
-    /// Into this store, with the settings in force at each mail.
-    pub fn new(store: Arc<dyn Store>, config: Arc<ArcSwap<Config>>, ops: Ops, seal: TokenSeal) -> Self {
-        Self { store, config, ops, seal }
+    /// Into this store, with the settings in force at each mail. `verifier` is there in mode = "verify".
+    pub fn new(
+        store: Arc<dyn Store>,
+        config: Arc<ArcSwap<Config>>,
+        ops: Ops,
+        seal: TokenSeal,
+        verifier: Arc<ArcSwapOption<Verifier>>,
+    ) -> Self {
+        let mint = seal.mint_key();
+        Self { store, config, ops, seal, mint, verifier }
     }
 
     /// Decides about a mail and makes the decision durable. Anything but [`Delivery::Accepted`] and
@@ -87,8 +99,15 @@ impl Intake {
             Err(ScanError::Nul) => return Delivery::Nul,
             Err(ScanError::TooComplex(_)) => return Delivery::TooComplex,
         };
-        let config = self.config.load_full();
-        let incoming = Incoming::new(&envelope, &raw, &message, &config);
+        let (config, verifier) = (self.config.load_full(), self.verifier.load_full());
+        let verdict = judge::judge(verifier.as_deref(), &envelope, &raw, &message, &config).await;
+        let comes_again = verdict.unanswered.is_some()
+            && judge::is_young(&raw, envelope.received_at, config.authentication.verify.retry_window);
+        self.report_checks(&envelope, &message, &verdict, comes_again);
+        if comes_again {
+            return Delivery::SenderUnchecked;
+        }
+        let incoming = Incoming::new(&envelope, &raw, &message, &config, verdict.evidence);
         if incoming.misdirected {
             // What was promised at RCPT can't be kept; the relay's next try is told so for each recipient.
             let warning =
@@ -112,7 +131,10 @@ impl Intake {
     async fn commit(&self, incoming: &Incoming<'_>) -> Result<(Intentions, Committed), Failed> {
         for round in 0..MOST_TRIES {
             let (plan, intentions) = self.plan(incoming).await?;
-            match self.store.commit(plan).await {
+            // The release that is under way makes the request that this mail is a comment on.
+            let waits = intentions.awaits_release && round + 1 < MOST_TRIES;
+            let outcome = if waits { Err(CommitError::Stale) } else { self.store.commit(plan).await };
+            match outcome {
                 Ok(committed) => return Ok((intentions, committed)),
                 Err(CommitError::Stale | CommitError::Duplicate(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -125,13 +147,7 @@ impl Intake {
 
     async fn plan(&self, incoming: &Incoming<'_>) -> Result<(Plan, Intentions), Failed> {
         let now = self.ops.clock.now();
-        let view = match &incoming.sender {
-            Ok(address) => {
-                let since = now.minus(incoming.config.store.duplicate_window);
-                self.store.sender(address, &incoming.once_keys(), since).await?
-            }
-            Err(_) => SenderView::default(),
-        };
+        let view = gather::view(&*self.store, incoming, &self.mint, now).await?;
         let planning = Planning {
             config: incoming.config,
             now,
@@ -140,6 +156,22 @@ impl Intake {
             new_token: &ops::random,
         };
         Ok(plan::plan(incoming, view, &planning))
+    }
+
+    /// What SPF, DKIM and DMARC came to, where they were asked.
+    fn report_checks(&self, envelope: &Envelope, message: &Message, verdict: &Verdict, comes_again: bool) {
+        if verdict.results.is_empty() && verdict.unanswered.is_none() {
+            return;
+        }
+        SenderChecked {
+            mail_id: envelope.mail_id.to_string(),
+            session: envelope.session,
+            sender_domain: message.author.as_ref().ok().map(|author| author.address.domain()),
+            results: &verdict.results,
+            unanswered: verdict.unanswered.as_deref(),
+            comes_again,
+        }
+        .emit(&self.ops);
     }
 
     /// One `mail.decided` line for each project, and what came to be with it.

@@ -1,22 +1,22 @@
 //! From a mail and what is known of its sender to the plan that the store applies. Pure.
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use crate::{
     access::{
-        AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, SenderFacts, Stage, decide,
+        AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage,
+        decide,
     },
-    authn::{self, AuthenticationMode, Evidence},
+    authn::Evidence,
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},
     smtp::{Envelope, Route},
     store::{
-        DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, MailFacts, NewMail, Plan,
+        DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, Kept, MailFacts, NewMail, Plan,
         SenderView,
     },
     types::{Account, AccountKind, DeliveryId, EmailAddress, HeldId, ProjectKey, Standing},
-    verify::{Answered, Planning, new_account},
+    verify::{Answered, Planning, new_account, reply},
 };
 
 /// A mail with everything that its own bytes and its envelope say.
@@ -33,7 +33,7 @@ pub(super) struct Incoming<'a> {
     /// What the standing rests on, for the trail.
     findings: Vec<String>,
     /// The projects that it is addressed to, each once, in the order of RCPT.
-    projects: Vec<&'a Project>,
+    pub(super) projects: Vec<&'a Project>,
     /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
     pub(super) misdirected: bool,
 }
@@ -48,6 +48,8 @@ pub(super) struct Intentions {
     pub(super) forwarded: bool,
     /// Whether it would go to the postmaster, but goes round in circles.
     pub(super) looping: bool,
+    /// Whether it answers a mail of its sender that is just being released: it had better be planned anew.
+    pub(super) awaits_release: bool,
 }
 
 /// What is to become of a mail for one project.
@@ -78,12 +80,9 @@ impl<'a> Incoming<'a> {
         raw: &'a Bytes,
         message: &'a Message,
         config: &'a Config,
+        evidence: Evidence,
     ) -> Self {
-        let sender = match &message.author {
-            Ok(author) if config.is_own_address(&author.address) => Err(UnusableSender::Own),
-            Ok(author) => Ok(author.address.clone()),
-            Err(why) => Err(why.clone()),
-        };
+        let sender = sender(message, config);
         let mut projects: Vec<&Project> = Vec::with_capacity(1);
         let mut misdirected = false;
         for recipient in &envelope.recipients {
@@ -96,33 +95,8 @@ impl<'a> Incoming<'a> {
             let known = projects.iter().any(|project| project.key == *key);
             projects.extend(project.filter(|_| !known));
         }
-        let Evidence { standing, may_mail, findings } =
-            evidence(envelope, message, config, sender.as_ref().ok());
+        let Evidence { standing, may_mail, findings } = evidence;
         Self { envelope, raw, message, config, sender, standing, may_mail, findings, projects, misdirected }
-    }
-
-    /// The keys against copies, one for each project; none without a sender, and none where `store.duplicate_window` is off.
-    pub(super) fn once_keys(&self) -> Vec<DedupKey> {
-        self.projects.iter().filter_map(|project| self.once_key(&project.key)).collect()
-    }
-
-    fn once_key(&self, project: &ProjectKey) -> Option<DedupKey> {
-        if self.config.store.duplicate_window.is_zero() {
-            return None;
-        }
-        let address = self.sender.as_ref().ok()?;
-        let mut hash = Sha256::new();
-        let message_id = self.message.message_id.as_deref();
-        for part in [project.as_str(), address.key(), message_id.unwrap_or_default()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        hash.update([u8::from(message_id.is_some())]);
-        hash.update(self.message.body_digest);
-        let digest: [u8; 32] = hash.finalize().into();
-        let mut key = [0; 16];
-        key.copy_from_slice(&digest[..16]);
-        Some(DedupKey(key))
     }
 
     /// On which lists the sender's domain stands.
@@ -162,27 +136,19 @@ impl<'a> Incoming<'a> {
             sent_by: message.sent_by.clone(),
             subject: message.subject.clone(),
             message_id: message.message_id.clone(),
+            participants: self.participants(),
             size: self.raw.len() as u64,
             received_at: self.envelope.received_at,
         }
     }
 }
 
-/// How far the sender is proven, under the settings.
-fn evidence(
-    envelope: &Envelope,
-    message: &Message,
-    config: &Config,
-    sender: Option<&EmailAddress>,
-) -> Evidence {
-    let settings = &config.authentication;
-    match settings.mode {
-        AuthenticationMode::Off => Evidence::believed(),
-        AuthenticationMode::Relay => {
-            let approved = &config.access.internal.approved_domains;
-            let from = sender.map(|address| (address, approved.contains(address.domain())));
-            authn::judge(&settings.relay, envelope.relay, &message.trace, from)
-        }
+/// The From address, unless it is one of our own (access-rules, check 3).
+pub(super) fn sender(message: &Message, config: &Config) -> Result<EmailAddress, UnusableSender> {
+    match &message.author {
+        Ok(author) if config.is_own_address(&author.address) => Err(UnusableSender::Own),
+        Ok(author) => Ok(author.address.clone()),
+        Err(why) => Err(why.clone()),
     }
 }
 
@@ -197,6 +163,8 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
         decisions: Vec::new(),
         new_account: None,
         first_hold: None,
+        taken_by: None,
+        awaits_release: false,
     };
     let version = fold.view.version;
     for (place, project) in incoming.projects.iter().enumerate() {
@@ -205,7 +173,8 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
     fold.open_verification();
     let looping = incoming.postmaster().is_some() && incoming.goes_in_circles();
     let forwarded = !looping && fold.forward();
-    let keeps_raw = forwarded || fold.effects.iter().any(keeps_raw);
+    let Fold { effects, decisions, new_account, awaits_release, .. } = fold;
+    let keeps_raw = forwarded || effects.iter().any(keeps_raw);
     let raw = if keeps_raw { incoming.raw.clone() } else { Bytes::new() };
     let fences = incoming.sender.iter().map(|address| Fence { address: address.clone(), version });
     let plan = Plan {
@@ -213,9 +182,9 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
         fences: fences.collect(),
         spend: None,
         mail: Some(NewMail { facts: incoming.facts(), raw }),
-        effects: fold.effects,
+        effects,
     };
-    (plan, Intentions { decisions: fold.decisions, new_account: fold.new_account, forwarded, looping })
+    (plan, Intentions { decisions, new_account, forwarded, looping, awaits_release })
 }
 
 fn keeps_raw(effect: &Effect) -> bool {
@@ -234,37 +203,50 @@ struct Fold<'a, 'b> {
     decisions: Vec<Intention>,
     new_account: Option<Account>,
     first_hold: Option<ProjectKey>,
+    /// The first project that took the mail.
+    taken_by: Option<ProjectKey>,
+    awaits_release: bool,
 }
 
 impl Fold<'_, '_> {
     fn decide(&mut self, project: &Project, place: usize) {
         let incoming = self.incoming;
         let once = incoming.once_key(&project.key);
-        let duplicate = once.is_some_and(|key| self.view.duplicates.contains(&key));
+        let duplicate = self.repeats(&project.key, once);
         let nature = incoming.message.nature(&incoming.envelope.reverse_path, &project.via_lists);
         let account = self.view.account.clone();
+        let reply_to = reply::reply_to(&project.key, self.view.threads.as_deref(), account.as_ref());
         let facts = SenderFacts {
             stage: Stage::Intake,
-            duplicate,
+            duplicate: duplicate.as_deref(),
             nature: &nature,
             sender: incoming.sender.as_ref(),
             standing: incoming.standing,
             account: account.as_ref().map(|account| AccountFacts::of(account, &project.key)),
-            reply_to: None,
+            reply_to: &reply_to,
             held: self.view.held_count(),
         };
-        let settings = AccessSettings { site: &incoming.config.access, project: project.access };
+        let settings = AccessSettings {
+            site: &incoming.config.access,
+            project: project.access,
+            on_closed: project.on_closed,
+        };
         let mut verdict = decide(&facts, &settings);
         verdict.trail.splice(0..0, notes(incoming, place));
-        let disposition = self.carry_out(verdict.reason, &project.key);
         let drops = verdict.reason.outcome() == Outcome::Drop;
+        if !drops || verdict.reason == Reason::Duplicate {
+            self.taken_by.get_or_insert_with(|| project.key.clone());
+        }
+        self.awaits_release |= matches!(&reply_to, ReplyTo::Waiting(held)
+            if verdict.reason == Reason::KnownCustomer && self.view.releasing.contains(held));
+        let disposition = self.carry_out(verdict.reason, &project.key, reply_to);
         self.effects.push(Effect::Record(Entry {
             project: project.key.clone(),
             reason: verdict.reason,
             trail: verdict.trail,
             disposition,
             once: once.filter(|_| !drops),
-            once_since: self.planning.now.minus(incoming.config.store.duplicate_window),
+            once_since: incoming.once_since(self.planning.now),
             standing: incoming.standing,
             basis: None,
             settings_version: incoming.config.version.clone(),
@@ -272,8 +254,21 @@ impl Fold<'_, '_> {
         self.decisions.push(Intention { project: project.key.clone(), reason: verdict.reason, account });
     }
 
+    /// What the mail repeats, in words for the trail.
+    fn repeats(&self, project: &ProjectKey, once: Option<DedupKey>) -> Option<String> {
+        let seen = self.view.duplicates.iter().find(|seen| Some(seen.digest) == once);
+        if let Some(seen) = seen {
+            return Some(match seen.kept {
+                Kept::Request(number) => format!("seen before: {project}-{number}"),
+                Kept::Held(held) => format!("seen before: it waits, {held}"),
+            });
+        }
+        let first = self.taken_by.as_ref().filter(|_| self.incoming.config.store.one_request_per_mail)?;
+        Some(format!("{first} has it, and store.one_request_per_mail is on"))
+    }
+
     /// What follows from a decision, for the row and for the next decision of the same mail.
-    fn carry_out(&mut self, reason: Reason, project: &ProjectKey) -> Disposition {
+    fn carry_out(&mut self, reason: Reason, project: &ProjectKey, reply_to: ReplyTo) -> Disposition {
         let (incoming, now) = (self.incoming, self.planning.now);
         if let (Reason::NewPortalOnlyCustomer, Ok(address)) = (reason, &incoming.sender) {
             let name = incoming.message.author.as_ref().ok().and_then(|author| author.name.as_deref());
@@ -283,7 +278,7 @@ impl Fold<'_, '_> {
             self.effects.push(Effect::PutAccount(account));
         }
         match reason.outcome() {
-            Outcome::Create => Disposition::Open,
+            Outcome::Create => reply::created(reason, reply_to),
             Outcome::Hold => {
                 let held = HeldId::new((self.planning.new_id)());
                 self.view.held.push(held);

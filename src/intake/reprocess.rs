@@ -7,10 +7,11 @@ use super::plan::Incoming;
 use super::{Failed, Intake, MOST_TRIES, read};
 use crate::{
     access::{Basis, Check, Outcome, Reason},
+    authn::Evidence,
     ops::{self, Event, MailDecided},
     smtp::{Envelope, Recipient, Route},
     store::{CommitError, CommittedEntry, Dropped, Effect, Plan, StoreError},
-    types::{MailId, ProjectKey, Time},
+    types::{MailId, ProjectKey, Standing, Time},
     verify::account_word,
 };
 
@@ -119,8 +120,11 @@ impl Intake {
         let message = read(raw.clone()).await;
         let message = message.map_err(|_| NotReprocessed::WouldDrop(Reason::NoUsableSender))?;
         let envelope = envelope(dropped, self.ops.clock.now());
-        let mut incoming = Incoming::new(&envelope, &raw, &message, &config);
-        incoming.standing = dropped.entry.standing;
+        // What vouched for the sender then is not asked again. A mail goes only to one who was proven: whether DMARC had
+        // failed is not on record.
+        let standing = dropped.entry.standing;
+        let evidence = Evidence { standing, may_mail: standing == Standing::Proven, findings: Vec::new() };
+        let incoming = Incoming::new(&envelope, &raw, &message, &config, evidence);
         let (mut plan, intentions) = self.plan(&incoming).await?;
         let Some(decision) = intentions.decisions.first() else { return Err(NotReprocessed::NotFound) };
         if decision.reason.outcome() == Outcome::Drop {

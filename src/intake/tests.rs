@@ -9,11 +9,13 @@ use super::{
 };
 use crate::{
     access::Reason,
+    authn::Evidence,
     config::{self, LogAddresses},
     ops::{Clock, LogBuffer, json_dispatch},
     smtp::{Protocol, Recipient, Route},
-    store::{Effect, memory::Memory},
-    types::{HeldId, MailId, SessionId, Standing, Time, VerificationId},
+    store::{Effect, Kept, SenderView, Thread, memory::Memory},
+    types::{AccountKind, HeldId, MailId, SessionId, Standing, Time, VerificationId},
+    verify,
 };
 
 const RAW: &str = "From: <ada@approved.example>\r\nMessage-ID: <a@approved.example>\r\n\r\nHello\r\n";
@@ -83,14 +85,20 @@ impl Told<'_> {
         config.smtp.on_drop = self.on_drop;
         let (raw, message) = (Bytes::from(RAW), mail::read(RAW.as_bytes()));
         let envelope = envelope(&["it@help.example.com"], self.reverse_path, &config);
-        let mut incoming = Incoming::new(&envelope, &raw, &message, &config);
+        let mut incoming = Incoming::new(&envelope, &raw, &message, &config, Evidence::believed());
         incoming.standing = self.standing;
         let decision =
             |reason: &Reason| Intention { project: "IT".parse().unwrap(), reason: *reason, account: None };
         let decisions = reasons.iter().map(decision).collect();
         delivery(
             &incoming,
-            &Intentions { decisions, new_account: None, forwarded: self.forwarded, looping: false },
+            &Intentions {
+                decisions,
+                new_account: None,
+                forwarded: self.forwarded,
+                looping: false,
+                awaits_release: false,
+            },
         )
     }
 }
@@ -134,7 +142,7 @@ fn a_relay_hears_only_of_drops_that_a_proven_sender_may_hear_of() {
 fn planned(view: SenderView, standing: Standing, config: &Config) -> (Vec<Reason>, usize) {
     let (raw, message) = (Bytes::from(RAW), mail::read(RAW.as_bytes()));
     let envelope = envelope(&["hr@help.example.com", "it@help.example.com"], "x@y.example", config);
-    let mut incoming = Incoming::new(&envelope, &raw, &message, config);
+    let mut incoming = Incoming::new(&envelope, &raw, &message, config, Evidence::believed());
     incoming.standing = standing;
     let planning = Planning {
         config,
@@ -195,7 +203,8 @@ async fn a_commit_that_outlasts_the_relays_patience_is_still_reported() {
     let ops =
         Ops::new(Clock::manual(Time::from_millis(0)), LogAddresses::Full, Some(json_dispatch(log.clone())));
     let config = Arc::new(ArcSwap::from_pointee(site()));
-    let intake = Intake::new(store.clone(), Arc::clone(&config), ops.clone(), TokenSeal::new([0; 32]));
+    let intake =
+        Intake::new(store.clone(), Arc::clone(&config), ops.clone(), TokenSeal::new([0; 32]), Arc::default());
     let mail = || (envelope(&["it@help.example.com"], "x@y.example", &config.load()), Bytes::from(RAW));
     store.faults().answer_late(Duration::from_mins(1));
     let (first, raw) = mail();
@@ -218,12 +227,44 @@ fn a_recipient_that_is_gone_is_noticed() {
     let all = site();
     let envelope =
         envelope(&["it@help.example.com", "hr@help.example.com", "abuse@help.example.com"], "", &all);
-    assert!(!Incoming::new(&envelope, &raw, &message, &all).misdirected);
+    assert!(!Incoming::new(&envelope, &raw, &message, &all, Evidence::believed()).misdirected);
     let mut without = site();
     without.projects.retain(|project| project.key.as_str() != "HR");
-    assert!(Incoming::new(&envelope, &raw, &message, &without).misdirected);
+    assert!(Incoming::new(&envelope, &raw, &message, &without, Evidence::believed()).misdirected);
     let mut without = site();
     without.smtp.postmaster = None;
-    assert!(Incoming::new(&envelope, &raw, &message, &without).misdirected);
+    assert!(Incoming::new(&envelope, &raw, &message, &without, Evidence::believed()).misdirected);
     assert!(envelope.recipients.iter().any(|recipient| recipient.route == Route::Postmaster));
+}
+
+/// A mail that names one which is just being released is planned anew; one that names a mail which only waits is not.
+#[test]
+fn a_reply_awaits_the_release_that_is_under_way() {
+    let config = site();
+    let raw = RAW.replace("\r\n\r\n", "\r\nIn-Reply-To: <first@approved.example>\r\n\r\n");
+    let (raw, message) = (Bytes::from(raw.clone()), mail::read(raw.as_bytes()));
+    let envelope = envelope(&["it@help.example.com"], "x@y.example", &config);
+    let incoming = Incoming::new(&envelope, &raw, &message, &config, Evidence::believed());
+    let planning = Planning {
+        config: &config,
+        now: Time::from_millis(0),
+        seal: &TokenSeal::new([0; 32]),
+        new_id: &|| uuid::Uuid::from_u128(9),
+        new_token: &|| [0; 32],
+    };
+    let held = HeldId::new(uuid::Uuid::from_u128(1));
+    let waits = Thread { kept: Kept::Held(held), closed: false, involved: false };
+    for (releasing, known, awaits) in [(true, true, true), (false, true, false), (true, false, false)] {
+        let account =
+            verify::new_account(incoming.sender.as_ref().unwrap(), None, AccountKind::Internal, planning.now);
+        let view = SenderView {
+            account: known.then_some(account),
+            held: if releasing { vec![] } else { vec![held] },
+            releasing: if releasing { vec![held] } else { vec![] },
+            threads: Some(vec![("IT".parse().unwrap(), vec![waits])]),
+            ..SenderView::default()
+        };
+        let (_, intentions) = plan(&incoming, view, &planning);
+        assert_eq!(intentions.awaits_release, awaits, "releasing: {releasing}, known: {known}");
+    }
 }

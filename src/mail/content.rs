@@ -73,7 +73,8 @@ pub fn attachment(raw: &[u8], n: usize) -> Option<(AttachmentInfo, Vec<u8>)> {
     Some((info(&part, n, bytes.len()), bytes))
 }
 
-fn addresses(block: &HeaderBlock<'_>, names: &[&'static str]) -> Vec<EmailAddress> {
+/// The addresses of these fields, each once.
+pub(super) fn addresses(block: &HeaderBlock<'_>, names: &[&'static str]) -> Vec<EmailAddress> {
     let fields = names.iter().flat_map(|name| block.all(name));
     let mut seen = std::collections::HashSet::new();
     fields

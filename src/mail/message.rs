@@ -17,6 +17,13 @@ const MAX_SENT_BY: usize = 255;
 /// Most ids kept of In-Reply-To and of References: the last ones, which are the nearest.
 const MAX_REFERENCES: usize = 50;
 
+/// Most participants kept of one request.
+pub const MAX_PARTICIPANTS: usize = 100;
+/// Most ids that a reply names.
+const MAX_NAMED: usize = 20;
+/// The fields that tell mails without a Message-ID apart; servers on the way write none of them.
+const WRITTEN: [&str; 6] = ["date", "subject", "to", "cc", "in-reply-to", "references"];
+
 /// What a mail says of itself. All texts are cleaned and cut; none is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -37,8 +44,11 @@ pub struct Message {
     pub in_reply_to: Vec<String>,
     /// The ids of References, oldest first, as `message_id`, at most 50.
     pub references: Vec<String>,
-    /// BLAKE3 over the bytes after the header block: what copies of a mail share even when their trace fields differ.
-    pub body_digest: [u8; 32],
+    /// The addresses of To and Cc, each once.
+    pub participants: Vec<EmailAddress>,
+    /// BLAKE3 over what copies of a mail share even when their trace fields differ: the bytes after the header block, and
+    /// for a mail without Message-ID the fields that its author wrote, too.
+    pub copy_digest: [u8; 32],
     /// Received and Authentication-Results fields, from the top.
     pub trace: Vec<TraceField>,
     signs: Signs,
@@ -49,6 +59,7 @@ pub struct Message {
 pub fn read(raw: &[u8]) -> Message {
     let block = HeaderBlock::of(raw);
     let parsed = parse::parse(raw);
+    let message_id = ids(&block, "message-id").into_iter().next();
     let media_type = parsed.as_ref().map(Parsed::media_type).unwrap_or_default();
     let (author, differential) = match &parsed {
         Ok(parsed) => cross_checked(sender::author(&block), parsed),
@@ -59,11 +70,12 @@ pub fn read(raw: &[u8]) -> Message {
         name_mismatch: author.as_ref().is_ok_and(sender::name_mismatch),
         sent_by: sent_by(&block, author.as_ref().ok().map(|author| &author.address)),
         subject: block.first("subject").map(subject).unwrap_or_default(),
-        message_id: ids(&block, "message-id").into_iter().next(),
         in_reply_to: ids(&block, "in-reply-to"),
         references: ids(&block, "references"),
-        body_digest: *blake3::hash(block.body).as_bytes(),
+        participants: super::content::addresses(&block, &["to", "cc"]),
+        copy_digest: copy_digest(&block, message_id.is_some()),
         trace: trace(&block),
+        message_id,
         signs: Signs::of(&block, media_type),
         author,
     }
@@ -74,6 +86,45 @@ impl Message {
     pub fn nature(&self, reverse_path: &str, via_lists: &[String]) -> Nature {
         self.signs.nature(reverse_path, via_lists)
     }
+
+    /// The ids that a reply names; see [`named_ids`].
+    pub fn named_ids(&self) -> Vec<String> {
+        nearest(&self.in_reply_to, &self.references)
+    }
+}
+
+/// The ids that a reply names: those of In-Reply-To, then those of References from the last, which is the mail answered,
+/// to the first; each once, at most 20. Reads the header block alone.
+pub fn named_ids(raw: &[u8]) -> Vec<String> {
+    let block = HeaderBlock::of(raw);
+    nearest(&ids(&block, "in-reply-to"), &ids(&block, "references"))
+}
+
+fn nearest(in_reply_to: &[String], references: &[String]) -> Vec<String> {
+    let mut nearest: Vec<String> = Vec::new();
+    for id in in_reply_to.iter().chain(references.iter().rev()) {
+        if nearest.len() < MAX_NAMED && !nearest.contains(id) {
+            nearest.push(id.clone());
+        }
+    }
+    nearest
+}
+
+/// Without a Message-ID nothing but its whole content tells a mail from the next: a form on a web site sends the same body
+/// twice on two days. White space is made one, as servers fold lines anew.
+fn copy_digest(block: &HeaderBlock<'_>, has_id: bool) -> [u8; 32] {
+    let mut hash = blake3::Hasher::new();
+    if !has_id {
+        for name in WRITTEN {
+            for field in block.all(name) {
+                let value = field.unfolded();
+                let words: Vec<&str> = value.split_ascii_whitespace().collect();
+                hash.update(format!("{name}:{}\n", words.join(" ")).as_bytes());
+            }
+        }
+    }
+    hash.update(block.body);
+    *hash.finalize().as_bytes()
 }
 
 /// Our reading, and mail-parser's where it is another. Ours decides.

@@ -18,7 +18,7 @@ mod trace;
 
 pub use content::{AttachmentInfo, Content, attachment, content};
 pub use facts::{AutomaticSign, Nature, UnusableSender};
-pub use message::{Message, read};
+pub use message::{MAX_PARTICIPANTS, Message, named_ids, read};
 pub use nature::{NATURE_ROWS, NatureRow};
 pub use scan::{
     MAX_ADDRESSES, MAX_CONTENT_TYPES, MAX_ENCODED_WORDS, MAX_FIELDS, MAX_HEADER_BLOCK, MAX_LINE,
@@ -26,4 +26,4 @@ pub use scan::{
     MAX_STRUCTURED_FIELD, ScanError, prescan,
 };
 pub use sender::Author;
-pub use trace::TraceField;
+pub use trace::{TraceField, handed_over_at};

@@ -1,6 +1,7 @@
 //! The trace fields that tell who handled a mail (RFC 5321 §4.4, RFC 8601 §4.1).
 
 use super::{clean, fields::HeaderBlock};
+use crate::types::Time;
 
 /// Longest host name kept, in characters.
 const MAX_HOST: usize = 255;
@@ -26,6 +27,18 @@ pub(super) fn trace(block: &HeaderBlock<'_>) -> Vec<TraceField> {
         field.is("authentication-results").then(|| TraceField::Results(field.unfolded().into_owned()))
     });
     fields.collect()
+}
+
+/// When the server that hands the mail on has taken it: the time of the topmost Received field (RFC 5321 §4.4), or Date
+/// where there is no such field. `None` where it can't be read.
+pub fn handed_over_at(raw: &[u8]) -> Option<Time> {
+    let block = HeaderBlock::of(raw);
+    let text = match block.first("received") {
+        Some(field) => field.unfolded().rsplit_once(';')?.1.to_owned(),
+        None => block.first("date")?.unfolded().into_owned(),
+    };
+    let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
+    Some(at.timestamp().into())
 }
 
 /// The word after the first `by` outside comments; what the client said of itself stands before it as one word.
@@ -66,6 +79,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(by(value).as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_topmost_server_tells_when_it_took_the_mail() {
+        let new_year = Some(Time::from_millis(1_767_225_600_000));
+        for (raw, expected) in [
+            ("Received: from a by b;\r\n Thu, 1 Jan 2026 01:00:00 +0100 (CET)\r\n\r\n", new_year),
+            ("X: y\r\nReceived: by b; Thu, 1 Jan 2026 00:00:00 GMT\r\nReceived: by a; x\r\n", new_year),
+            ("Received: by b (a; b); 1 Jan 2026 00:00:00 -0000\r\nDate: x\r\n", new_year),
+            ("Date: Thu, 1 Jan 2026 00:00 +0000\r\n", new_year),
+            ("Received: by b\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n", None),
+            ("Received: by b; yesterday\r\n", None),
+            ("Subject: x\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(handed_over_at(raw.as_bytes()), expected, "{raw}");
         }
     }
 

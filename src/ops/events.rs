@@ -4,8 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use tracing::{Level, event};
 
-use super::{DecisionLabels, Ops, RefusalLabels, RequestLabels};
-use crate::types::{EmailAddress, SessionId};
+use super::{CheckLabels, DecisionLabels, Ops, RefusalLabels, RequestLabels};
+use crate::types::{Domain, EmailAddress, RequestId, SessionId};
 
 /// One thing that happened.
 pub trait Event {
@@ -92,6 +92,41 @@ impl Event for TlsFailed<'_> {
     fn emit(self, ops: &Ops) {
         line!(ops, Level::INFO, "tls.failed",
             session = %self.session, peer = %self.peer, error = self.error);
+    }
+}
+
+/// `sender.checked`: what SPF, DKIM, DMARC and ARC came to. `sender.unchecked` where DNS gave no answer that counts.
+pub struct SenderChecked<'a> {
+    /// The mail.
+    pub mail_id: String,
+    /// The session.
+    pub session: SessionId,
+    /// The From domain.
+    pub sender_domain: Option<&'a Domain>,
+    /// Method and result of each check.
+    pub results: &'a [(&'static str, &'static str)],
+    /// What DNS gave no answer to.
+    pub unanswered: Option<&'a str>,
+    /// Whether the relay was told to come again; the mail is taken as unproven else.
+    pub comes_again: bool,
+}
+
+impl Event for SenderChecked<'_> {
+    fn emit(self, ops: &Ops) {
+        for (method, result) in self.results {
+            ops.metrics.sender_checks.get_or_create(&CheckLabels { method, result }).inc();
+        }
+        let results: Vec<_> =
+            self.results.iter().map(|(method, result)| [method, "=", result].concat()).collect();
+        let (results, domain) = (results.join(" "), self.sender_domain.map(Domain::as_str));
+        let Some(error) = self.unanswered else {
+            line!(ops, Level::DEBUG, "sender.checked", mail_id = self.mail_id, session = %self.session,
+                sender_domain = domain, results = results);
+            return;
+        };
+        ops.metrics.dns_failures.inc();
+        line!(ops, Level::WARN, "sender.unchecked", mail_id = self.mail_id, session = %self.session,
+            sender_domain = domain, error = error, comes_again = self.comes_again);
     }
 }
 
@@ -464,6 +499,26 @@ pub struct AccountDeactivated<'a> {
 impl Event for AccountDeactivated<'_> {
     fn emit(self, ops: &Ops) {
         line!(ops, Level::INFO, "account.deactivated", address = ops.log_address(self.address));
+    }
+}
+
+/// `request.closed`, `request.reopened`: somebody closed a request or opened it again. A reply that opens one is a
+/// `mail.decided` line.
+pub struct RequestStatusChanged<'a> {
+    /// The request.
+    pub request: &'a RequestId,
+    /// Whether it is closed now.
+    pub closed: bool,
+}
+
+impl Event for RequestStatusChanged<'_> {
+    fn emit(self, ops: &Ops) {
+        let request = self.request.to_string();
+        if self.closed {
+            line!(ops, Level::INFO, "request.closed", request);
+        } else {
+            line!(ops, Level::INFO, "request.reopened", request);
+        }
     }
 }
 

@@ -25,7 +25,8 @@ const MAX_VALUE: usize = 256;
 const MAX_OWN_VALUE: usize = 64 * 1024;
 
 /// Quiets crates whose debug lines would show passwords (async-smtp logs AUTH lines) or message text.
-const QUIET: &str = "async_smtp=warn,lettre=warn,sled=warn,hyper=warn,hyper_util=warn,rustls=warn,h2=warn";
+const QUIET: &str = "async_smtp=warn,lettre=warn,sled=warn,hyper=warn,hyper_util=warn,rustls=warn,h2=warn,\
+                     hickory_resolver=error,hickory_net=error,hickory_proto=error";
 
 /// Sets the process-wide subscriber. Fails when there is one already or the filter is not valid.
 pub fn init(config: &LogConfig) -> Result<(), String> {

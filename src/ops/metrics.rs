@@ -26,6 +26,15 @@ pub struct RefusalLabels {
     pub reason: &'static str,
 }
 
+/// Labels of a check of a sender.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CheckLabels {
+    /// dkim, spf, dmarc or arc.
+    pub method: &'static str,
+    /// A result of RFC 8601.
+    pub result: &'static str,
+}
+
 /// Labels of an HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -59,6 +68,10 @@ pub struct Metrics {
     pub sessions_opened: Counter,
     /// SMTP replies that refused something.
     pub refused: Family<RefusalLabels, Counter>,
+    /// Results of SPF, DKIM, DMARC and ARC in mode = "verify".
+    pub sender_checks: Family<CheckLabels, Counter>,
+    /// Mails whose sender could not be checked because DNS gave no answer.
+    pub dns_failures: Counter,
     /// Bytes of mail in flight.
     pub bytes_in_flight: Gauge,
     /// Bytes of mail taken.
@@ -121,6 +134,8 @@ metrics! {
     sessions: Gauge::default(), "smtp_sessions", "SMTP sessions open now";
     sessions_opened: Counter::default(), "smtp_sessions_opened", "SMTP sessions opened";
     refused: Family::default(), "smtp_refused", "SMTP replies that refused something";
+    sender_checks: Family::default(), "sender_checks", "Results of SPF, DKIM, DMARC and ARC, checked here";
+    dns_failures: Counter::default(), "dns_failures", "Mails whose sender could not be checked for want of an answer of DNS";
     bytes_in_flight: Gauge::default(), "bytes_in_flight", "Bytes of mail in flight";
     bytes_accepted: Counter::default(), "bytes_accepted", "Bytes of mail taken";
     intake_seconds: Histogram::new(INTAKE_BUCKETS), "intake_seconds", "From a mail's last byte to its durable decision";

@@ -16,9 +16,9 @@ use crate::{
     config::Retention,
     store::{
         AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
-        DedupKey, Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Job,
-        Lease, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement,
-        Snapshot, Store, StoreError, TokenView, VerificationState, VerificationView,
+        Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Job, Lease, Named,
+        Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement,
+        Snapshot, Store, StoreError, Thread, TokenView, VerificationState, VerificationView,
     },
     types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
 };
@@ -234,7 +234,10 @@ impl Store for FakeOutbox {
         raw.ok_or_else(|| StoreError::Damaged("no such mail".to_owned()))
     }
 
-    async fn sender(&self, _: &EmailAddress, _: &[DedupKey], _: Time) -> Result<SenderView, StoreError> {
+    async fn sender(&self, _: &EmailAddress, _: &[Once], _: Time) -> Result<SenderView, StoreError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn threads(&self, _: &EmailAddress, _: &Named) -> Result<Vec<Thread>, StoreError> {
         unreachable!("the worker does not ask this")
     }
     async fn token(&self, _: &TokenDigest) -> Result<Option<TokenView>, StoreError> {

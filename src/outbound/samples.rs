@@ -5,11 +5,12 @@ use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    access::{DomainList, ProjectAccess, SiteAccess},
+    access::{DomainList, OnClosed, ProjectAccess, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, Keep, LogAddresses, LogConfig, LogFormat,
         MailConfig, Mailbox, OnDrop, Project, Relay, Retention, SmtpConfig, StoreConfig, VerificationConfig,
+        VerifyConfig,
     },
     smtp::RouteTable,
     store::{Delivery, DeliveryKind, Job, JobKind},
@@ -60,6 +61,7 @@ pub(super) fn config(relay: Relay) -> Config {
             path: PathBuf::from("data"),
             min_free: 0,
             duplicate_window: Duration::from_hours(168),
+            one_request_per_mail: false,
         },
         mail: MailConfig {
             relay,
@@ -69,13 +71,19 @@ pub(super) fn config(relay: Relay) -> Config {
             },
         },
         verification: verification(),
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
+        authentication: AuthenticationConfig {
+            mode: AuthenticationMode::Off,
+            relay: RelayTrust::default(),
+            strict_alignment: Vec::new(),
+            verify: VerifyConfig::default(),
+        },
         access: Arc::new(SiteAccess::default()),
         projects: vec![Project {
             key,
             name: "IT support".to_owned(),
             addresses: vec!["it@help.example.com".to_owned()],
             access: ProjectAccess::Anyone,
+            on_closed: OnClosed::Reopen,
             via_lists: Vec::new(),
         }],
         routes: Arc::new(RouteTable::new(Some('+'), false, "help.example.com".parse().unwrap())),

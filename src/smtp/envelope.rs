@@ -74,4 +74,6 @@ pub enum Delivery {
     /// A write failed, it could not be decided in time, or a recipient has gone since RCPT; the mail stays with the relay:
     /// 451 4.3.0.
     Unavailable,
+    /// The sender can't be checked at present, for want of an answer of DNS; the mail stays with the relay: 451 4.7.0.
+    SenderUnchecked,
 }

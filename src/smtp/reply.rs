@@ -117,6 +117,8 @@ replies! {
     StoreNotWritable: Transient 51 Some((3, 0)), "store-not-writable", "mail can't be stored at present";
     /// A write failed; nothing of the mail is kept.
     NotStored: Transient 51 Some((3, 0)), "not-stored", "the mail could not be stored, try again";
+    /// DNS gives no answer to what the sender is checked by; nothing of the mail is kept.
+    SenderUnchecked: Transient 51 Some((7, 0)), "sender-unchecked", "the sender can't be checked at present, try again";
     /// Less free space than `store.min_free`.
     LowSpace: Transient 52 Some((3, 1)), "low-space", "not enough space for mail at present";
     /// The budget for mail in flight is used up.

@@ -76,6 +76,11 @@ impl RouteTable {
         self.detail_separator
     }
 
+    /// The detail of an address: what follows the separator in its local part.
+    pub fn detail<'a>(&self, address: &'a EmailAddress) -> Option<&'a str> {
+        address.local_part().split_once(self.detail_separator?).map(|(_, detail)| detail)
+    }
+
     fn without_detail(&self, address: &EmailAddress) -> Option<String> {
         let separator = self.detail_separator?;
         let (base, _) = address.local_part().split_once(separator)?;

@@ -8,7 +8,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Job, JobKind, Order, Queue, StoreError,
+    Job, JobKind, Kept, Order, Queue, StoreError,
     rows::{
         DecisionIndex, HeldIndex, JobIndex, RequestIndex, Row, Rows, SeenRow, SenderRow, VerificationRow,
         decode, encode, key,
@@ -255,15 +255,24 @@ impl Books {
         Ok(())
     }
 
-    /// A key against copies leads to a decision.
+    /// A mail that is remembered as waiting waits.
     fn check_seen(&mut self, rows: &dyn Rows) -> Result<(), StoreError> {
         let mut problems = Vec::new();
-        each(rows, b'd', |_, row: SeenRow| {
-            if rows.get(&key::decision(row.seq))?.is_none() {
-                problems.push(format!("a mail was seen by decision {}, which is not there", row.seq));
-            }
-            Ok(())
-        })?;
+        for letter in [b'd', b'n'] {
+            each(rows, letter, |place, row: SeenRow| {
+                if row.0.is_empty() {
+                    problems.push(format!("{} remembers nothing", place.escape_ascii()));
+                }
+                for seen in &row.0 {
+                    if let Kept::Held(id) = seen.kept
+                        && !self.held.contains_key(&id)
+                    {
+                        problems.push(format!("a mail is remembered as {id}, which does not wait"));
+                    }
+                }
+                Ok(())
+            })?;
+        }
         self.problems.extend(problems);
         Ok(())
     }

@@ -17,9 +17,9 @@ pub use self::faults::Faults;
 
 use super::{
     AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
-    DedupKey, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Order, Page, PageRequest,
+    DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page, PageRequest,
     Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Snapshot, Store, StoreError,
-    TokenView, VerificationView, audit,
+    Thread, TokenView, VerificationView, audit,
     leases::Leases,
     machine::{self, Before, Counters, Creators, Event, Judge, PlanEvent, SettleEvent},
     query::{self, Records, View},
@@ -192,10 +192,14 @@ impl Store for Memory {
     async fn sender(
         &self,
         address: &EmailAddress,
-        once: &[DedupKey],
+        once: &[Once],
         since: Time,
     ) -> Result<SenderView, StoreError> {
         query::sender(&self.state()?.rows, address, once, since)
+    }
+
+    async fn threads(&self, sender: &EmailAddress, named: &Named) -> Result<Vec<Thread>, StoreError> {
+        query::threads(&self.state()?.rows, sender, named)
     }
 
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {

@@ -11,6 +11,7 @@ pub mod memory;
 mod plan;
 mod query;
 mod rows;
+mod threads;
 mod view;
 mod wakes;
 
@@ -30,12 +31,16 @@ pub use plan::{
     BodyRef, Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
     Lane, LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend,
 };
+pub use threads::{Kept, Named, Once, Seen, Thread, ThreadKey};
 pub use view::{
     AccountFilter, Comment, Cursor, DecisionFilter, DecisionRow, DeliveryRow, DeliveryState, Dropped, Health,
     HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue, RawState, RequestFilter,
-    RequestRow, SenderView, Settled, Settlement, TokenView, VerificationMail, VerificationState,
-    VerificationView,
+    RequestRow, RequestStatus, SenderView, Settled, Settlement, TokenView, VerificationMail,
+    VerificationState, VerificationView,
 };
+
+/// Most answers of [`Store::threads`].
+pub const MAX_THREADS: usize = 64;
 
 /// A read failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -89,9 +94,13 @@ pub trait Store: Send + Sync + 'static {
     async fn sender(
         &self,
         address: &EmailAddress,
-        once: &[DedupKey],
+        once: &[Once],
         since: Time,
     ) -> Result<SenderView, StoreError>;
+
+    /// What a mail of this sender names: the requests that are there, and the mails that were created or held under one of
+    /// its Message-IDs, in the order of the names; at most [`MAX_THREADS`].
+    async fn threads(&self, sender: &EmailAddress, named: &Named) -> Result<Vec<Thread>, StoreError>;
 
     /// The verification that a mailed token belongs to.
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError>;

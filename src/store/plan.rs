@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::view::RequestStatus;
 use crate::{
     access::{Basis, Check, Reason},
     smtp::Protocol,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// What makes two mails the same mail for one project: the first 16 bytes of SHA-256 over project, From address,
-/// Message-ID (or none) and body digest (access-rules, check 1).
+/// Message-ID (or none, and then the fields that a person writes) and body digest (access-rules, check 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DedupKey(#[serde(with = "serde_bytes")] pub [u8; 16]);
 
@@ -116,6 +117,9 @@ pub struct MailFacts {
     pub subject: String,
     /// Message-ID without angle brackets, cut to 255 characters.
     pub message_id: Option<String>,
+    /// Those in To and Cc, without the sender and our own addresses, at most [`crate::mail::MAX_PARTICIPANTS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub participants: Vec<EmailAddress>,
     /// Size of the mail in bytes.
     pub size: u64,
     /// When its last byte had come.
@@ -142,6 +146,8 @@ pub enum Effect {
         /// Whose address is to be verified.
         address: EmailAddress,
     },
+    /// Closes a request or opens it again. Fails with `Gone` when there is no such request.
+    SetStatus(RequestId, RequestStatus),
     /// The page behind a link was fetched for the first time.
     MarkOpened(VerificationId),
     /// A mail of ours to send. A verification mail adds its token to the verification and counts for the caps of the
@@ -177,7 +183,7 @@ pub struct Entry {
     pub trail: Vec<Check>,
     /// What comes to be.
     pub disposition: Disposition,
-    /// Key against copies of the same mail; none for a drop.
+    /// What copies of the mail share; none for a drop.
     pub once: Option<DedupKey>,
     /// A key seen before this time does not count any more.
     pub once_since: Time,
@@ -196,7 +202,9 @@ pub struct Entry {
 pub enum Disposition {
     /// A request; the engine gives it the project's next number.
     Open,
-    /// A comment on this request.
+    /// The same, and it follows this closed request of the project.
+    Follow(RequestId),
+    /// A comment on this request, which is open from then on.
     Comment(RequestId),
     /// A mail that waits.
     Hold {
@@ -212,6 +220,13 @@ pub enum Disposition {
     },
 }
 
+impl Disposition {
+    /// Whether a request comes to be.
+    pub fn opens(&self) -> bool {
+        matches!(self, Self::Open | Self::Follow(_))
+    }
+}
+
 /// How a hold ends. The row stays as a decision.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Resolution {
@@ -223,7 +238,7 @@ pub struct Resolution {
     pub basis: Basis,
     /// The checks at release; empty where nothing was decided again.
     pub trail: Vec<Check>,
-    /// `Open`, `Comment` or `Drop`; a drop frees the mail's key against copies.
+    /// `Open`, `Follow`, `Comment` or `Drop`; a drop frees the mail's key against copies.
     pub disposition: Disposition,
     /// The version of the settings that the decision rests on.
     pub settings_version: String,

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{BodyRef, DedupKey, Delivery, Entry, MailFacts};
+use super::{
+    plan::{BodyRef, Delivery, Entry, MailFacts},
+    threads::{Seen, Thread},
+};
 use crate::{
     access::{Basis, Check, Outcome, Reason},
     types::{
@@ -32,7 +35,9 @@ pub struct SenderView {
     /// No verification mail before this time: the owner of the address disowned what was sent in its name.
     pub quiet_until: Option<Time>,
     /// Those of the asked keys that were seen.
-    pub duplicates: Vec<DedupKey>,
+    pub duplicates: Vec<Seen>,
+    /// For each project what the mail names there; [`super::Store::threads`] answers it. `None` where nobody was asked.
+    pub threads: Option<Vec<(ProjectKey, Vec<Thread>)>>,
 }
 
 impl SenderView {
@@ -149,6 +154,26 @@ pub struct DeliveryRow {
     pub last_error: Option<String>,
 }
 
+/// Whether somebody still works on a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequestStatus {
+    /// It was not closed, or opened again.
+    Open,
+    /// It is done with.
+    Closed,
+}
+
+impl RequestStatus {
+    /// The word used in logs and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRow {
@@ -172,8 +197,19 @@ pub struct RequestRow {
     pub created_at: Time,
     /// What ended the hold before it, if it was held.
     pub basis: Option<Basis>,
+    /// When it was closed, if it is.
+    pub closed_at: Option<Time>,
+    /// The closed request that it follows.
+    pub follows: Option<RequestId>,
     /// The mail's bytes.
     pub body: BodyRef,
+}
+
+impl RequestRow {
+    /// Open or closed.
+    pub fn status(&self) -> RequestStatus {
+        if self.closed_at.is_some() { RequestStatus::Closed } else { RequestStatus::Open }
+    }
 }
 
 /// A comment on a request.
@@ -210,6 +246,8 @@ pub struct HeldRow {
     pub subject: String,
     /// Message-ID.
     pub message_id: Option<String>,
+    /// Recipients as written, in order.
+    pub recipients: Vec<String>,
     /// Why it waits.
     pub reason: Reason,
     /// When it came.

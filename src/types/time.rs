@@ -16,6 +16,9 @@ pub struct Time(i64);
 pub struct TimeError(String);
 
 impl Time {
+    /// The largest instant: never.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// The instant `millis` milliseconds after 1970-01-01T00:00:00Z.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)

@@ -3,6 +3,7 @@
 mod answer;
 mod links;
 mod plan;
+pub mod reply;
 mod report;
 mod schedule;
 mod service;

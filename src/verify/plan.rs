@@ -1,6 +1,9 @@
 //! The plans of everything that holds go through. Pure: what was read goes in, a plan comes out, the store applies it.
 
-use super::schedule::{self, MailTime};
+use super::{
+    reply,
+    schedule::{self, MailTime},
+};
 use crate::{
     access::{AccessSettings, AccountFacts, Basis, Check, Outcome, Reason, SenderFacts, Stage, decide},
     config::Config,
@@ -225,17 +228,22 @@ pub(super) fn released(planning: &Planning<'_>, row: &HeldRow, view: &SenderView
     };
     let internal = planning.internal_account(&row.sender, row.sender_name.as_deref(), view);
     let account = internal.as_ref().or(view.account.as_ref());
+    let reply_to = reply::reply_to(&project.key, view.threads.as_deref(), account);
     let facts = SenderFacts {
         stage: Stage::Release,
-        duplicate: false,
+        duplicate: None,
         nature: &Nature::Person,
         sender: Ok(&row.sender),
         standing: Standing::Proven,
         account: account.map(|account| AccountFacts::of(account, &project.key)),
-        reply_to: None,
+        reply_to: &reply_to,
         held: 0,
     };
-    let settings = AccessSettings { site: &planning.config.access, project: project.access };
+    let settings = AccessSettings {
+        site: &planning.config.access,
+        project: project.access,
+        on_closed: project.on_closed,
+    };
     let verdict = decide(&facts, &settings);
     let account = match verdict.reason {
         Reason::NewPortalOnlyCustomer => {
@@ -245,7 +253,7 @@ pub(super) fn released(planning: &Planning<'_>, row: &HeldRow, view: &SenderView
         _ => internal,
     };
     let disposition = match verdict.reason.outcome() {
-        Outcome::Create => Disposition::Open,
+        Outcome::Create => reply::created(verdict.reason, reply_to),
         Outcome::Drop | Outcome::Hold => Disposition::Drop { keep_raw: true },
     };
     let mut plan = end(planning, row, view, (verdict.reason, basis), (verdict.trail, disposition));

@@ -4,18 +4,21 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 
 use super::{
     answer::{Disowned, PageMail, PageView, Redeemed, Release, TokenAnswer, VerifyError},
     plan::{self, Ending, Planning, RedemptionParts},
+    reply,
 };
 use crate::{
     access::{Basis, DomainMembership, Outcome, Reason},
     config::Config,
+    mail,
     ops::{self, AccountCreated, Event, MailDecided, Ops, VerificationDisowned, VerificationRedeemed},
     store::{
-        CommitError, Committed, Effect, HeldRow, Plan, SenderView, Store, TokenView, VerificationState,
-        VerificationView,
+        CommitError, Committed, Effect, HeldRow, Plan, SenderView, Store, StoreError, TokenView,
+        VerificationState, VerificationView,
     },
     types::{Account, EmailAddress, HeldId, Standing, TokenSeal, VerificationId, VerificationToken},
 };
@@ -242,7 +245,7 @@ impl Verify {
 
     async fn try_release(&self, held: HeldId) -> Result<Step<Release>, VerifyError> {
         let Some(row) = self.store.held(held).await? else { return Err(VerifyError::NotFound) };
-        let view = self.view(&row.sender).await?;
+        let view = self.release_view(&row).await?;
         let ending = self.planned(|planning| plan::released(planning, &row, &view, Basis::Released));
         if ending.reason.outcome() != Outcome::Create {
             return Ok(Step::Done(Release::WouldDrop(ending.reason)));
@@ -271,7 +274,10 @@ impl Verify {
         end: impl Fn(&Planning<'_>, &HeldRow, &SenderView) -> Option<Ending>,
     ) -> Result<Step<Option<HeldRow>>, VerifyError> {
         let Some(row) = self.store.held(held).await? else { return Ok(Step::Done(None)) };
-        let view = self.view(&row.sender).await?;
+        let view = match basis {
+            Basis::Verified => self.release_view(&row).await?,
+            _ => self.view(&row.sender).await?,
+        };
         let Some(ending) = self.planned(|planning| end(planning, &row, &view)) else {
             return Ok(Step::Done(None));
         };
@@ -315,9 +321,7 @@ impl Verify {
             account: account_word(view.account.as_ref()),
             standing: match basis {
                 Basis::Verified | Basis::Released => Standing::Proven.as_str(),
-                Basis::NotMine | Basis::Expired | Basis::Discarded | Basis::Reprocessed => {
-                    row.standing.as_str()
-                }
+                _ => row.standing.as_str(),
             },
             request: request.map(ToString::to_string),
             held: Some(row.id.to_string()),
@@ -336,6 +340,21 @@ impl Verify {
 
     pub(super) async fn view(&self, address: &EmailAddress) -> Result<SenderView, VerifyError> {
         Ok(self.store.sender(address, &[], self.ops.clock.now()).await?)
+    }
+
+    /// The sender, and what the waiting mail names now.
+    async fn release_view(&self, row: &HeldRow) -> Result<SenderView, VerifyError> {
+        let mut view = self.view(&row.sender).await?;
+        // A mail that can't be read names nothing; its request says that it is damaged.
+        let raw = match self.store.raw(&row.body).await {
+            Err(StoreError::Damaged(_)) => Bytes::new(),
+            raw => raw?,
+        };
+        let (config, mint) = (self.config.load(), self.seal.mint_key());
+        let recipients = row.recipients.iter().map(String::as_str);
+        let named = reply::named((&config, &mint), &row.project, &mail::named_ids(&raw), recipients);
+        view.threads = Some(reply::threads(&*self.store, &row.sender, [named]).await?);
+        Ok(view)
     }
 
     pub(super) fn planned<T>(&self, make: impl FnOnce(&Planning<'_>) -> T) -> T {

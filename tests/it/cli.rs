@@ -75,6 +75,12 @@ fn explain_shows_the_trail_and_changes_nothing() {
     let output = vestibule(&["explain", "--json", "--config", &config, "--accounts", &accounts, &mail]);
     let explained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(explained["decisions"][0]["reason"], "known-customer", "{explained}");
+    let text = fs::read_to_string(&mail).unwrap();
+    let reply = file("reply.eml", &format!("In-Reply-To: <x@help.example.com>\r\n{text}"));
+    let output = vestibule(&["explain", "--config", &config, "--accounts", &accounts, &reply]);
+    assert!(stdout(&output).contains("not known: no store was asked"), "{}", stdout(&output));
+    let output = vestibule(&["explain", "--config", &config, "--accounts", &accounts, &mail]);
+    assert!(!stdout(&output).contains("not known"), "{}", stdout(&output));
 
     let output = vestibule(&["explain", "--config", &config, "--rcpt", "nobody@help.example.com", &mail]);
     assert_eq!(output.status.code(), Some(1));
@@ -104,8 +110,8 @@ fn a_held_mail_is_listed_explained_and_released() {
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("(404)"), "{}", stderr(&again));
 
-    let mail_id = served.json(&["requests", "list"])["items"][0]["message_id"].as_str().unwrap().to_owned();
-    assert!(mail_id.contains("laptop"));
+    let mail_name = served.json(&["requests", "list"])["items"][0]["message_id"].as_str().unwrap().to_owned();
+    assert!(mail_name.contains("laptop"));
     let decided = served.json(&["decisions", "list", "--sender", "ada@approved.example"]);
     let mail_id = decided["items"][0]["mail_id"].as_str().unwrap();
     let shown = served.json(&["decisions", "show", mail_id]);
@@ -113,6 +119,17 @@ fn a_held_mail_is_listed_explained_and_released() {
     assert_eq!(outcomes, ["hold", "create"], "in the order of time");
     let raw = served.ask(&["requests", "raw", "IT-1"]);
     assert!(raw.stdout.ends_with(&fs::read(&mail).unwrap()), "the mail as it was received");
+    let text = message("ada@approved.example", &["it@help.example.com"], "one more thing");
+    let reply = put(&served, "reply.eml", &format!("In-Reply-To: <{mail_name}>\r\n{text}"));
+    served.replay(&[&reply], &[]);
+    let shown = stdout(&served.ask(&["requests", "show", "IT-1"]));
+    for part in ["status", "comments", "author", "one more thing."] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    assert_eq!(stdout(&served.ask(&["requests", "close", "IT-1"])), "IT-1 is closed\n");
+    assert_eq!(served.json(&["requests", "show", "IT-1"])["status"], "closed");
+    assert_eq!(stdout(&served.ask(&["requests", "reopen", "IT-1"])), "IT-1 is open\n");
+    assert_eq!(served.ask(&["requests", "close", "IT-2"]).status.code(), Some(1));
     served.stop();
 }
 

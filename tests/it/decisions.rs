@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use vestibule::{
     access::{
-        AccessSettings, AccountCreation, AccountFacts, DomainEntry, External, Internal, Outcome, Portal,
-        ProjectAccess, Reason, SenderFacts, SiteAccess, Stage, decide,
+        AccessSettings, AccountCreation, AccountFacts, DomainEntry, External, Internal, OnClosed, Outcome,
+        Portal, ProjectAccess, Reason, ReplyTo, SenderFacts, SiteAccess, Stage, decide,
     },
     mail::{AutomaticSign, Nature, UnusableSender},
     types::{AccountKind, AccountStatus, EmailAddress, RequestId, Role, Standing},
@@ -26,6 +26,24 @@ const PAIRS: [(AccountCreation, ProjectAccess); 4] = [
 /// The sender's domain: on list A, on list L.
 const DOMAINS: [(bool, bool); 4] = [(true, false), (false, true), (true, true), (false, false)];
 
+/// What the mail answers, in words, and what becomes of replies to closed requests.
+const REPLIES: [(&str, Answers, OnClosed); 6] = [
+    ("nothing", Answers::Nothing, OnClosed::Reopen),
+    ("a request in which the sender has no part", Answers::Strange, OnClosed::Reopen),
+    ("a request", Answers::Open, OnClosed::Drop),
+    ("a closed request, reopen", Answers::Closed, OnClosed::Reopen),
+    ("a closed request, new-linked-request", Answers::Closed, OnClosed::NewLinkedRequest),
+    ("a closed request, drop", Answers::Closed, OnClosed::Drop),
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Answers {
+    Nothing,
+    Strange,
+    Open,
+    Closed,
+}
+
 /// One combination of everything that `decide` is given.
 #[derive(Clone)]
 struct Case {
@@ -35,7 +53,8 @@ struct Case {
     usable: bool,
     standing: Standing,
     account: Option<AccountFacts>,
-    reply: bool,
+    reply: Answers,
+    on_closed: OnClosed,
     held: usize,
     creation: AccountCreation,
     project: ProjectAccess,
@@ -55,7 +74,8 @@ impl Case {
             usable: true,
             standing: Standing::Proven,
             account: None,
-            reply: false,
+            reply: Answers::Nothing,
+            on_closed: OnClosed::Reopen,
             held: 0,
             creation: AccountCreation::Allow,
             project: ProjectAccess::Anyone,
@@ -79,18 +99,25 @@ impl Case {
             max_held_per_address: 2,
         };
         let address: EmailAddress = "a@s.example".parse().unwrap();
-        let request: RequestId = "IT-1".parse().unwrap();
+        let id: RequestId = "IT-1".parse().unwrap();
+        let reply_to = match self.reply {
+            Answers::Nothing => ReplyTo::Nothing,
+            Answers::Strange => ReplyTo::NotInvolved(id),
+            Answers::Open => ReplyTo::Request { id, closed: false },
+            Answers::Closed => ReplyTo::Request { id, closed: true },
+        };
         let facts = SenderFacts {
             stage: self.stage,
-            duplicate: self.duplicate,
+            duplicate: self.duplicate.then_some("seen before: IT-1"),
             nature: &self.nature,
             sender: if self.usable { Ok(&address) } else { Err(&UnusableSender::Missing) },
             standing: self.standing,
             account: self.account,
-            reply_to: self.reply.then_some(&request),
+            reply_to: &reply_to,
             held: self.held,
         };
-        let verdict = decide(&facts, &AccessSettings { site: &site, project: self.project });
+        let verdict =
+            decide(&facts, &AccessSettings { site: &site, project: self.project, on_closed: self.on_closed });
         let decided_by = verdict.trail.last().expect("a verdict has a trail");
         let said = format!("{} {}", verdict.reason.outcome().as_str(), verdict.reason.as_str());
         assert_eq!(decided_by.result, said, "the last check is the one that decided");
@@ -129,6 +156,7 @@ fn table() -> String {
     );
     message_section(&mut out);
     known_section(&mut out);
+    reply_section(&mut out);
     for (creation, project) in PAIRS {
         unknown_section(&mut out, creation, project);
     }
@@ -166,7 +194,7 @@ fn known_section(out: &mut String) {
         for (creation, project) in [PAIRS[0], PAIRS[1], PAIRS[3]] {
             for in_project in BOOLS {
                 for standing in [Standing::Proven, Standing::Unproven] {
-                    for reply in BOOLS {
+                    for reply in [Answers::Nothing, Answers::Open] {
                         let account = Some(account(status, in_project));
                         let case = Case { standing, account, reply, creation, project, ..Case::unknown() };
                         let word = if status == AccountStatus::Active { "active" } else { "deactivated" };
@@ -176,13 +204,22 @@ fn known_section(out: &mut String) {
                             project.as_str(),
                             if in_project { "yes" } else { "no" },
                             standing.as_str(),
-                            if reply { "yes" } else { "no" },
+                            if reply == Answers::Open { "yes" } else { "no" },
                             shown(case.decide()),
                         );
                     }
                 }
             }
         }
+    }
+}
+
+fn reply_section(out: &mut String) {
+    out.push_str("\n== 6: what a permitted, proven customer answers, and on_closed of the project ==\n");
+    for (words, reply, on_closed) in REPLIES {
+        let account = Some(account(AccountStatus::Active, true));
+        let case = Case { account, reply, on_closed, ..Case::unknown() };
+        let _ = writeln!(out, "{words:<49} | {}", shown(case.decide()));
     }
 }
 
@@ -344,10 +381,10 @@ fn the_table_leaves_out_nothing_that_matters() {
             for (duplicate, usable) in BOOLS.into_iter().flat_map(|d| BOOLS.map(|u| (d, u))) {
                 for standing in STANDINGS {
                     for account in accounts() {
-                        for reply in BOOLS {
+                        for (_, reply, on_closed) in REPLIES {
                             let nature = nature.clone();
-                            let case =
-                                Case { duplicate, nature, usable, standing, account, reply, ..base.clone() };
+                            let base = Case { reply, on_closed, ..base.clone() };
+                            let case = Case { duplicate, nature, usable, standing, account, ..base };
                             assert_eq!(case.decide(), expected(&case));
                             cases += 1;
                         }
@@ -356,7 +393,7 @@ fn the_table_leaves_out_nothing_that_matters() {
             }
         }
     }
-    assert_eq!(cases, 4 * 8 * 4 * 3 * 4 * 3 * 17 * 2);
+    assert_eq!(cases, 4 * 8 * 4 * 3 * 4 * 3 * 17 * 6);
 }
 
 fn settings_cases() -> impl Iterator<Item = Case> {
@@ -396,6 +433,7 @@ fn expected(case: &Case) -> Reason {
     let member = case.account.is_some_and(|account| account.in_project);
     let proven = case.standing == Standing::Proven;
     let added = case.project == ProjectAccess::Added;
+    let closed = case.reply == Answers::Closed;
     let deny = case.creation == AccountCreation::Deny;
     let rules = [
         (case.duplicate, Reason::Duplicate),
@@ -406,7 +444,9 @@ fn expected(case: &Case) -> Reason {
         (known && !active, Reason::AccountDeactivated),
         (known && added && !member, Reason::NotAProjectCustomer),
         (known && !proven, Reason::SenderUnproven),
-        (known && case.reply, Reason::Reply),
+        (known && case.reply == Answers::Open, Reason::Reply),
+        (known && closed && case.on_closed == OnClosed::Reopen, Reason::Reply),
+        (known && closed && case.on_closed == OnClosed::Drop, Reason::RequestClosed),
         (known, Reason::KnownCustomer),
         (deny, Reason::AccountCreationDenied),
         (added, Reason::NotAProjectCustomer),

@@ -32,7 +32,8 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_path_that_a_document_names_is_there() {
     let architecture = include_str!("../../ARCHITECTURE.md");
-    let named: Vec<_> = [README, architecture, LOG].into_iter().flat_map(paths).collect();
+    let replies = include_str!("../../docs/replies.md");
+    let named: Vec<_> = [README, architecture, LOG, replies].into_iter().flat_map(paths).collect();
     assert!(named.len() > 15 && named.contains(&"deploy/postfix.md"), "{named:?}");
     for path in named {
         let there = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists();

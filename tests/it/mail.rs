@@ -288,8 +288,37 @@ fn copies_share_the_body_digest_whatever_their_trace_fields() {
     let first = mail::read(b"From: a@b.example\r\n\r\nbody\r\n");
     let second = mail::read(b"Received: from x\r\nFrom: a@b.example\r\n\r\nbody\r\n");
     let other = mail::read(b"From: a@b.example\r\n\r\nbody \r\n");
-    assert_eq!(first.body_digest, second.body_digest);
-    assert_ne!(first.body_digest, other.body_digest);
+    assert_eq!(first.copy_digest, second.copy_digest);
+    assert_ne!(first.copy_digest, other.copy_digest);
+}
+
+/// With a Message-ID the body alone counts; without one the fields that its author wrote, however they are folded.
+#[test]
+fn mails_without_a_message_id_are_told_apart_by_what_was_written() {
+    let digest = |fields: &str| {
+        mail::read(format!("From: a@b.example\r\n{fields}\r\nbody\r\n").as_bytes()).copy_digest
+    };
+    let written = digest("Subject: a form was sent\r\nDate: Mon, 5 Jan 2026 10:00:00 +0000\r\n");
+    let folded = "Received: by x\r\nSUBJECT:  a form\r\n was\tsent\r\nDate: Mon, 5 Jan 2026 10:00:00 +0000\r\nX-Spam: no\r\n";
+    assert_eq!(digest(folded), written);
+    for other in [
+        "Subject: a form was sent\r\nDate: Tue, 6 Jan 2026 10:00:00 +0000\r\n",
+        "Subject: another form\r\nDate: Mon, 5 Jan 2026 10:00:00 +0000\r\n",
+        "Subject: a form was sent\r\nDate: Mon, 5 Jan 2026 10:00:00 +0000\r\nTo: it@help.example.com\r\n",
+    ] {
+        assert_ne!(digest(other), written, "{other}");
+        assert_eq!(digest(&format!("{other}Message-ID: <1@x>\r\n")), digest("Message-ID: <1@x>\r\n"));
+    }
+}
+
+#[test]
+fn a_reply_names_the_nearest_mail_first() {
+    let raw = b"In-Reply-To: <c@x>\r\nReferences: <a@x> <b@x>\r\n <c@x>\r\nFrom: a@b.example\r\n\r\nReferences: <d@x>\r\n";
+    assert_eq!(mail::named_ids(raw), ["c@x", "b@x", "a@x"]);
+    assert_eq!(mail::read(raw).named_ids(), mail::named_ids(raw));
+    let many: Vec<_> = (0..99).map(|n| format!("<{n}@x>")).collect();
+    let named = mail::named_ids(format!("References: {}\r\n\r\n", many.concat()).as_bytes());
+    assert_eq!((named.len(), named[0].as_str(), named[19].as_str()), (20, "98@x", "79@x"));
 }
 
 /// Pieces that the grammar of mail is made of; random bytes alone never get far into a parser.

@@ -16,15 +16,18 @@ mod crash; // kill -9 of the built binary under load and during release
 mod daemon; // not a test: a whole daemon in this process, for the others
 mod decisions; // fixtures/access: the golden table
 mod dialogues; // fixtures/dialogues: SMTP sessions as data
+mod dns; // not a test: a name server on loopback, for the others
 mod documents; // README.md and docs/ list what there is
 mod faults; // disks that fail, by the seam under the store; tests/faults has the built binary's
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod outage; // the relay for outbound mail is away
 mod replay; // all fixtures through async-smtp into the built binary
+mod replies; // replies, participants, copies, closed requests
 mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod senders; // whom the relay vouches for, on a whole daemon
 mod store; // conformance of the store's engines
 mod support; // what several of them need
 mod threats; // tests/THREATS.md: attacks on the whole daemon
 mod verification; // hold, mail, page, redeem, release
+mod verify_mode; // SPF, DKIM, DMARC and ARC, on a whole daemon

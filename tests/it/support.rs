@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use vestibule::{
-    access::{ProjectAccess, SiteAccess},
+    access::{OnClosed, ProjectAccess, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, Keep, LogAddresses, LogConfig, LogFormat,
         MailConfig, Mailbox, OnDrop, Project, Relay, Retention, SmtpConfig, StoreConfig, VerificationConfig,
+        VerifyConfig,
     },
     smtp::RouteTable,
     types::ProjectKey,
@@ -36,6 +37,7 @@ pub(crate) fn config() -> Config {
             path: PathBuf::from("data"),
             min_free: 0,
             duplicate_window: Duration::from_hours(7 * 24),
+            one_request_per_mail: false,
         },
         retention: Retention {
             dropped_mail: Keep::For(Duration::from_hours(7 * 24)),
@@ -51,7 +53,12 @@ pub(crate) fn config() -> Config {
             },
         },
         verification: verification(),
-        authentication: AuthenticationConfig { mode: AuthenticationMode::Off, relay: RelayTrust::default() },
+        authentication: AuthenticationConfig {
+            mode: AuthenticationMode::Off,
+            relay: RelayTrust::default(),
+            strict_alignment: Vec::new(),
+            verify: VerifyConfig::default(),
+        },
         access: Arc::new(SiteAccess { max_held_per_address: 50, ..SiteAccess::default() }),
         projects: INBOXES.iter().map(|(key, address)| project(key, address)).collect(),
         routes: Arc::new(routes()),
@@ -112,6 +119,7 @@ fn project(key: &str, address: &str) -> Project {
         name: format!("{key} support"),
         addresses: vec![address.to_owned()],
         access: ProjectAccess::Anyone,
+        on_closed: OnClosed::Reopen,
         via_lists: Vec::new(),
     }
 }

@@ -9,24 +9,26 @@ use axum::{
 use serde_json::Value;
 
 use super::params::Params;
-use crate::http::{App, problem::Problem};
+use crate::http::{App, ExplainRequest, problem::Problem};
 
-/// `POST /explain?rcpt=`: the trail for a message/rfc822 body, as large as SMTP would take it.
+/// `POST /explain?rcpt=&client_ip=`: the trail for a message/rfc822 body, as large as SMTP would take it. With
+/// authentication.mode = "verify" it asks DNS, and SPF for the client's address where it is given.
 pub(super) async fn explain(
     app: App,
     mut params: Params,
     mut request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let recipients = params.repeated("rcpt");
+    let rcpts = params.repeated("rcpt");
+    let client = params.optional("client_ip")?;
     params.done()?;
     mail_type(request.headers())?;
     let limit = usize::try_from(app.state.config.load().smtp.max_message_size).unwrap_or(usize::MAX);
     DefaultBodyLimit::max(limit).apply(&mut request);
-    let message = Bytes::from_request(request, &())
+    let raw = Bytes::from_request(request, &())
         .await
         .map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let mistake = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
-    (app.state.explain)(message, recipients).await.map(Json).map_err(mistake)
+    (app.state.explain)(ExplainRequest { raw, rcpts, client }).await.map(Json).map_err(mistake)
 }
 
 fn mail_type(headers: &HeaderMap) -> Result<(), Problem> {

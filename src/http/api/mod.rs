@@ -33,7 +33,7 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 pub(super) fn routes(context: &Arc<Context>) -> Router<Arc<Context>> {
     Router::new()
         .route("/requests", get(requests::list))
-        .route("/requests/{id}", get(requests::one))
+        .route("/requests/{id}", get(requests::one).patch(requests::patch))
         .route("/requests/{id}/raw", get(requests::raw))
         .route("/requests/{id}/attachments/{n}", get(requests::attachment))
         .route("/requests/{id}/comments/{comment}/raw", get(requests::comment_raw))

@@ -1,12 +1,15 @@
 //! Requests, their comments, and the mails they came from.
 
 use axum::{Json, extract::Path, http::StatusCode, response::Response};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{content, params::Params};
+use super::{body::Body, content, params::Params};
 use crate::{
     http::{App, problem::Problem},
-    store::{BodyRef, Comment, RequestFilter, RequestRow},
+    mail::Content,
+    ops::{Event, RequestStatusChanged},
+    store::{BodyRef, Comment, Effect, Plan, RequestFilter, RequestRow, RequestStatus},
     types::{EmailAddress, RequestId},
 };
 
@@ -63,6 +66,9 @@ fn head(row: &RequestRow) -> Value {
         "message_id": row.message_id,
         "created_at": row.created_at,
         "basis": row.basis,
+        "status": row.status(),
+        "closed_at": row.closed_at,
+        "follows": row.follows,
         "attachments": [],
         "comments": [],
     })
@@ -72,18 +78,24 @@ fn head(row: &RequestRow) -> Value {
 /// is there yet.
 async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
     let (mut value, mut size) = (head(row), 0);
-    if let Some((content, bytes)) = unless_gone(content::read(app, &row.body).await)? {
+    let mut named = Vec::new();
+    let own = unless_gone(content::read(app, &row.body).await)?;
+    if let Some((content, bytes)) = &own {
         size += bytes;
         value["body"] = content.body.as_str().into();
-        value["participants"] = participants(app, &row.reporter, &content.participants).into();
-        value["attachments"] = content::attachments(&content);
+        value["attachments"] = content::attachments(content);
+        named.clone_from(&content.participants);
     }
     let mut comments = Vec::new();
     for comment in app.state.store.comments(&row.id).await? {
-        let (value, bytes) = comment_value(app, &comment).await?;
-        comments.push(value);
-        size += bytes;
+        let read = unless_gone(content::read(app, &comment.body).await)?;
+        comments.push(comment_value(&comment, read.as_ref().map(|(content, _)| content)));
+        if let Some((content, bytes)) = read {
+            named.extend(content.participants);
+            size += bytes;
+        }
     }
+    value["participants"] = participants(app, &row.reporter, &named).into();
     value["comments"] = comments.into();
     Ok((value, size))
 }
@@ -93,6 +105,33 @@ fn unless_gone<T>(read: Result<T, Problem>) -> Result<Option<T>, Problem> {
         Err(problem) if problem.status == StatusCode::GONE => Ok(None),
         read => read.map(Some),
     }
+}
+
+/// What of a request is to change.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Patch {
+    status: RequestStatus,
+}
+
+/// `PATCH /requests/ID`: closes it or opens it again.
+pub(super) async fn patch(
+    app: App,
+    Path(id): Path<String>,
+    params: Params,
+    Body(patch): Body<Patch>,
+) -> Result<Json<Value>, Problem> {
+    params.done()?;
+    let before = row(&app, &id).await?;
+    if before.status() != patch.status {
+        let effects = vec![Effect::SetStatus(before.id.clone(), patch.status)];
+        let at = app.state.ops.clock.now();
+        app.state.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await?;
+        let closed = patch.status == RequestStatus::Closed;
+        RequestStatusChanged { request: &before.id, closed }.emit(&app.state.ops);
+    }
+    let row = row(&app, &id).await?;
+    whole(&app, &row).await.map(|(value, _)| Json(value))
 }
 
 /// `GET /requests/ID/raw`: the mail as it was received.
@@ -145,21 +184,18 @@ fn number(text: &str) -> Result<usize, Problem> {
     text.parse().map_err(|_| Problem::not_found(format!("{text:?} is no number; they are counted from 0.")))
 }
 
-async fn comment_value(app: &App, comment: &Comment) -> Result<(Value, usize), Problem> {
-    let read = unless_gone(content::read(app, &comment.body).await)?;
-    let value = json!({
+fn comment_value(comment: &Comment, content: Option<&Content>) -> Value {
+    json!({
         "author": comment.author,
-        "body": read.as_ref().map(|(content, _)| &content.body),
+        "body": content.map(|content| &content.body),
         "message_id": comment.message_id,
         "created_at": comment.created_at,
-        "attachments": read.as_ref().map_or_else(|| json!([]), |(content, _)| content::attachments(content)),
-    });
-    Ok((value, read.map_or(0, |(_, bytes)| bytes)))
+        "attachments": content.map_or_else(|| json!([]), content::attachments),
+    })
 }
 
-/// Those in To and Cc beside the reporter and our own inboxes.
+/// Those in To and Cc of all its mails, beside the reporter and our own addresses.
 fn participants(app: &App, reporter: &EmailAddress, named: &[EmailAddress]) -> Vec<String> {
-    let config = app.state.config.load();
-    let others = named.iter().filter(|address| *address != reporter && !config.is_own_address(address));
-    others.map(|address| address.spelling().to_owned()).collect()
+    let all = app.state.config.load().participants(reporter, named);
+    all.iter().map(|address| address.spelling().to_owned()).collect()
 }

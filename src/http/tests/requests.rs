@@ -12,7 +12,7 @@ use crate::{
 /// A request opened by one mail, and a comment by another with an attachment.
 fn thread(server: &Server) -> (&'static str, &'static str) {
     let opened = "From: a@b.example\r\nTo: IT <it+x@help.example.com>, a@b.example\r\nCc: c@b.example\r\n\r\nHelp!\r\n";
-    let comment = "From: a@b.example\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nMore.\r\n--x\r\n\
+    let comment = "From: a@b.example\r\nTo: d@b.example, help@help.example.com, C@b.example\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nMore.\r\n--x\r\n\
         Content-Disposition: attachment; filename=a.svg\r\nContent-Type: image/svg+xml\r\n\r\n<svg/>\r\n--x--\r\n";
     let mail = |n: u128| BodyRef { mail: MailId::new(uuid::Uuid::from_u128(n)), segment: 0, offset: 0 };
     let row = RequestRow {
@@ -26,6 +26,8 @@ fn thread(server: &Server) -> (&'static str, &'static str) {
         mail_id: mail(1).mail,
         created_at: Time::default(),
         basis: Some(Basis::Released),
+        closed_at: None,
+        follows: "IT-7".parse().ok(),
         body: mail(1),
     };
     let said = Comment {
@@ -49,7 +51,8 @@ async fn a_request_has_its_comments_and_each_its_mail() {
         (Some("Help!"), &json!("released"))
     );
     // Neither the reporter nor our own inbox, in whatever spelling, is a participant.
-    assert_eq!(request["participants"], json!(["c@b.example"]));
+    assert_eq!(request["participants"], json!(["c@b.example", "d@b.example"]));
+    assert_eq!((&request["status"], &request["follows"]), (&json!("open"), &json!("IT-7")));
     let said = &request["comments"][0];
     assert_eq!((&said["author"], &said["message_id"]), (&json!("a@b.example"), &json!("two@b.example")));
     assert!(said["body"].as_str().unwrap().contains("More."));

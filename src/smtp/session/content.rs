@@ -105,6 +105,7 @@ impl Session {
             Delivery::TooComplex => Reply::TooComplex,
             Delivery::Nul => Reply::NulInMail,
             Delivery::Unavailable => Reply::NotStored,
+            Delivery::SenderUnchecked => Reply::SenderUnchecked,
         };
         self.refuse(reply, id, policy)
     }

@@ -14,9 +14,9 @@ use crate::{
     config::Retention,
     store::{
         AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
-        DedupKey, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Page, PageRequest, Plan,
-        Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Snapshot, Store, StoreError,
-        TokenView, VerificationView, audit,
+        DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named, Once, Page, PageRequest,
+        Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Snapshot, Store, StoreError,
+        Thread, TokenView, VerificationView, audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
         query,
@@ -29,10 +29,14 @@ impl Store for Embedded {
     async fn sender(
         &self,
         address: &EmailAddress,
-        once: &[DedupKey],
+        once: &[Once],
         since: Time,
     ) -> Result<SenderView, StoreError> {
         query::sender(self.view()?.rows, address, once, since)
+    }
+
+    async fn threads(&self, sender: &EmailAddress, named: &Named) -> Result<Vec<Thread>, StoreError> {
+        query::threads(self.view()?.rows, sender, named)
     }
 
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {

@@ -1,13 +1,13 @@
 //! Decisions about mails: requests, comments, holds and their ends.
 
-use super::{jobs, malformed, plan::Applying};
+use super::{jobs, malformed, plan::Applying, threads};
 use crate::{
     access::{Basis, Reason},
     store::{
-        BodyRef, CommitError, CommittedEntry, Disposition, Entry, Job, JobKind, MailFacts, Queue, Resolution,
-        rows::{
-            CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, Rows, SeenRow, Txn, key, read,
-        },
+        BodyRef, CommitError, CommittedEntry, Disposition, Entry, Job, JobKind, Kept, MailFacts, Once, Queue,
+        RequestStatus, Resolution,
+        rows::{CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, Rows, Txn, key, read},
+        threads::AddressHash,
     },
     types::{AccountKind, EmailAddress, HeldId, ProjectKey, RequestId, Time},
 };
@@ -20,6 +20,7 @@ struct Decision<'a> {
     basis: Option<Basis>,
     body: BodyRef,
     held_at: Option<Location>,
+    participants: Vec<AddressHash>,
 }
 
 /// A waiting mail and its place; `Gone` when it does not wait any more.
@@ -39,25 +40,45 @@ pub(super) fn record(entry: &Entry, applying: &mut Applying<'_, '_>) -> Result<C
         basis: entry.basis,
         body: applying.at.body(mail.facts.id),
         held_at: None,
+        participants: mail.facts.participants.iter().map(AddressHash::of).collect(),
     };
     let (seq, request) = write_decision(&decision, applying)?;
-    if let Some(once) = &entry.once {
-        applying.txn.put(key::seen(once), &SeenRow { seq, at: applying.event.plan.at })?;
-    }
     let mut committed = CommittedEntry { project: entry.project.clone(), request: None, held: None };
+    let once = entry.once.map(|digest| Once::of(&entry.project, mail.facts.message_id.as_deref(), digest));
     match &entry.disposition {
-        Disposition::Open => committed.request = Some(open(&decision, seq, request, applying)?),
-        Disposition::Comment(request) => {
-            comment(&decision, request, seq, applying)?;
-            committed.request = Some(request.clone());
+        Disposition::Open | Disposition::Follow(_) | Disposition::Comment(_) => {
+            committed.request = create(&decision, &entry.disposition, (seq, request), applying)?;
         }
         Disposition::Hold { held, expires_at } => {
-            hold(&mail.facts, entry, (*held, *expires_at), seq, applying)?;
+            hold(&decision, (&mail.facts, entry), (*held, *expires_at), (seq, once), applying)?;
             committed.held = Some(*held);
         }
         Disposition::Drop { .. } => {}
     }
+    let kept = committed.request.as_ref().map(|request| Kept::Request(request.number));
+    if let (Some(once), Some(kept)) = (&once, kept.or(committed.held.map(Kept::Held))) {
+        threads::remember(once, kept, applying.event.plan.at, applying.txn)?;
+    }
     Ok(committed)
+}
+
+/// The request or comment that comes of a decision, if one does.
+fn create(
+    decision: &Decision<'_>,
+    disposition: &Disposition,
+    (seq, opened): (u64, Option<RequestId>),
+    applying: &mut Applying<'_, '_>,
+) -> Result<Option<RequestId>, CommitError> {
+    match disposition {
+        Disposition::Open => open(decision, None, (seq, opened), applying).map(Some),
+        Disposition::Follow(old) => open(decision, Some(old), (seq, opened), applying).map(Some),
+        Disposition::Comment(request) => {
+            comment(decision, request, seq, applying)?;
+            Ok(Some(request.clone()))
+        }
+        Disposition::Drop { .. } => Ok(None),
+        Disposition::Hold { .. } => Err(malformed("a hold that ends as a hold")),
+    }
 }
 
 /// The end of a hold.
@@ -65,7 +86,7 @@ pub(super) fn resolve(
     resolution: &Resolution,
     applying: &mut Applying<'_, '_>,
 ) -> Result<CommittedEntry, CommitError> {
-    let (place, held) = take_held(resolution.held, applying.txn)?;
+    let held = take_held(resolution.held, applying.txn)?;
     let decision = Decision {
         project: &held.project,
         sender: Some(&held.sender),
@@ -73,20 +94,11 @@ pub(super) fn resolve(
         basis: Some(resolution.basis),
         body: held.body,
         held_at: Some(Location::from(&held.body)),
+        participants: held.participants.clone(),
     };
-    let (seq, request) = write_decision(&decision, applying)?;
-    let request = match &resolution.disposition {
-        Disposition::Open => Some(open(&decision, seq, request, applying)?),
-        Disposition::Comment(request) => {
-            comment(&decision, request, seq, applying)?;
-            Some(request.clone())
-        }
-        Disposition::Drop { .. } => {
-            free_key(&held, place, applying.txn)?;
-            None
-        }
-        Disposition::Hold { .. } => return Err(malformed("a hold that ends as a hold")),
-    };
+    let numbers = write_decision(&decision, applying)?;
+    let request = create(&decision, &resolution.disposition, numbers, applying)?;
+    threads::end_hold(&held, request.as_ref().map(|request| request.number), applying.txn)?;
     Ok(CommittedEntry { project: held.project.clone(), request, held: Some(held.id) })
 }
 
@@ -117,21 +129,25 @@ fn write_decision(
 
 fn open(
     decision: &Decision<'_>,
-    seq: u64,
-    request: Option<RequestId>,
+    follows: Option<&RequestId>,
+    (seq, request): (u64, Option<RequestId>),
     applying: &mut Applying<'_, '_>,
 ) -> Result<RequestId, CommitError> {
     let reporter = decision.sender.ok_or_else(|| malformed("a request without a sender"))?;
     let request = request.ok_or_else(|| malformed("a request without a number"))?;
     let account = applying.txn.sender(reporter)?.account;
-    let row = RequestIndex {
+    let mut row = RequestIndex {
         seq,
         at: applying.event.plan.at,
         reporter: reporter.clone(),
         kind: account.map_or(AccountKind::PortalOnly, |account| account.kind),
         basis: decision.basis,
+        closed_at: None,
+        follows: follows.map(|request| request.number),
+        participants: Vec::new(),
         body: decision.body,
     };
+    row.add_participants(&decision.participants);
     applying.txn.put(key::request(&request.project, request.number), &row)?;
     Ok(request)
 }
@@ -144,20 +160,54 @@ fn comment(
 ) -> Result<(), CommitError> {
     let author = decision.sender.ok_or_else(|| malformed("a comment without a sender"))?;
     let (project, number) = (&request.project, request.number);
-    let found: Option<RequestIndex> = applying.txn.read(&key::request(project, number))?;
-    found.ok_or(CommitError::Gone)?;
+    if project != decision.project {
+        return Err(malformed("a comment on another project's request"));
+    }
+    change_request(request, applying, |row| {
+        // Whoever decided it may not have seen that somebody closes it at this moment.
+        row.closed_at = None;
+        row.add_participants(&decision.participants);
+    })?;
     let row = CommentIndex { author: author.clone(), at: applying.event.plan.at, body: decision.body };
     applying.txn.put(key::comment(project, number, seq), &row)
 }
 
-fn hold(
-    facts: &MailFacts,
-    entry: &Entry,
-    (id, expires_at): (HeldId, Time),
-    seq: u64,
+/// Changes a request's row, if that changes anything; `Gone` when there is none.
+fn change_request(
+    request: &RequestId,
+    applying: &mut Applying<'_, '_>,
+    change: impl FnOnce(&mut RequestIndex),
+) -> Result<(), CommitError> {
+    let place = key::request(&request.project, request.number);
+    let before: RequestIndex = applying.txn.read(&place)?.ok_or(CommitError::Gone)?;
+    let mut row = before.clone();
+    change(&mut row);
+    if row == before { Ok(()) } else { applying.txn.put(place, &row) }
+}
+
+/// Closes or opens a request; a closed one keeps the time of its closing.
+pub(super) fn set_status(
+    request: &RequestId,
+    status: RequestStatus,
     applying: &mut Applying<'_, '_>,
 ) -> Result<(), CommitError> {
-    let sender = facts.sender.as_ref().ok_or_else(|| malformed("a hold without a sender"))?;
+    let at = applying.event.plan.at;
+    change_request(request, applying, |row| {
+        row.closed_at = match status {
+            RequestStatus::Open => None,
+            RequestStatus::Closed => Some(row.closed_at.unwrap_or(at)),
+        };
+    })
+}
+
+fn hold(
+    decision: &Decision<'_>,
+    (facts, entry): (&MailFacts, &Entry),
+    (id, expires_at): (HeldId, Time),
+    (seq, once): (u64, Option<Once>),
+    applying: &mut Applying<'_, '_>,
+) -> Result<(), CommitError> {
+    let sender = decision.sender.ok_or_else(|| malformed("a hold without a sender"))?;
     let row = HeldIndex {
         id,
         project: entry.project.clone(),
@@ -166,8 +216,9 @@ fn hold(
         received_at: facts.received_at,
         expires_at,
         standing: entry.standing,
-        once: entry.once,
-        body: applying.at.body(facts.id),
+        once,
+        participants: decision.participants.clone(),
+        body: decision.body,
     };
     let (at, txn) = (applying.event.plan.at, &mut *applying.txn);
     if txn.read::<u64>(&key::held_id(id))?.is_some() {
@@ -188,7 +239,7 @@ fn hold(
 }
 
 /// Takes a mail out of what waits.
-fn take_held(id: HeldId, txn: &mut Txn<'_>) -> Result<(u64, HeldIndex), CommitError> {
+fn take_held(id: HeldId, txn: &mut Txn<'_>) -> Result<HeldIndex, CommitError> {
     let (seq, held) = waiting(id, &txn.rows())?;
     txn.remove(key::held_id(id));
     txn.remove(key::held(seq));
@@ -197,15 +248,5 @@ fn take_held(id: HeldId, txn: &mut Txn<'_>) -> Result<(u64, HeldIndex), CommitEr
         row.held.retain(|other| *other != id);
         row.releasing.retain(|other| *other != id);
     })?;
-    Ok((seq, held))
-}
-
-/// A hold that ends in a drop frees its key: the same mail may come again (access-rules, check 1).
-fn free_key(held: &HeldIndex, seq: u64, txn: &mut Txn<'_>) -> Result<(), CommitError> {
-    let Some(once) = held.once else { return Ok(()) };
-    let place = key::seen(&once);
-    if txn.read::<SeenRow>(&place)?.is_some_and(|seen| seen.seq == seq) {
-        txn.remove(place);
-    }
-    Ok(())
+    Ok(held)
 }

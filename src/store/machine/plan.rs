@@ -58,6 +58,7 @@ impl Applying<'_, '_> {
             Effect::OpenVerification { id, address } => {
                 verifications::open(*id, address, self.event.plan.at, self.txn)?;
             }
+            Effect::SetStatus(request, status) => mails::set_status(request, *status, self)?,
             Effect::MarkOpened(id) => verifications::mark_opened(*id, self.event.plan.at, self.txn)?,
             Effect::Enqueue(delivery) => self.enqueue(delivery)?,
             Effect::Reprocess { mail, project } => self.reprocess(*mail, project)?,

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Event, Turn, lanes, mails, malformed, sweep};
+use super::{Event, Turn, lanes, mails, malformed, sweep, threads};
 use crate::{
     store::{
-        CommitError, DedupKey, Delivery, Disposition, Effect, Lane, Plan, StoreError,
-        rows::{Rows, SeenRow, SenderRow, VerificationRow, key, last_key, read},
+        CommitError, Delivery, Effect, Lane, Plan, StoreError,
+        rows::{Rows, SenderRow, VerificationRow, key, last_key, read},
     },
     types::{ProjectKey, RequestId, Time},
 };
@@ -76,30 +76,8 @@ fn check(plan: &Plan, rows: &dyn Rows) -> Result<(), CommitError> {
             return Err(CommitError::TokenSpent);
         }
     }
-    let duplicates = duplicates(plan, rows)?;
+    let duplicates = threads::duplicates(plan, rows)?;
     if duplicates.is_empty() { Ok(()) } else { Err(CommitError::Duplicate(duplicates)) }
-}
-
-fn duplicates(plan: &Plan, rows: &dyn Rows) -> Result<Vec<DedupKey>, StoreError> {
-    let mut found = Vec::new();
-    for effect in &plan.effects {
-        if let Effect::Record(entry) = effect
-            && let Some(once) = entry.once
-            && seen_since(&once, entry.once_since, rows)?
-        {
-            found.push(once);
-        }
-    }
-    Ok(found)
-}
-
-/// Whether the key was seen at or after `since`.
-pub(in crate::store) fn seen_since(
-    once: &DedupKey,
-    since: Time,
-    rows: &dyn Rows,
-) -> Result<bool, StoreError> {
-    Ok(read::<SeenRow>(rows, &key::seen(once))?.is_some_and(|seen| seen.at >= since))
 }
 
 fn requests(
@@ -126,8 +104,8 @@ fn requests(
 /// The project that the decision opens a request in.
 fn opens(effect: &Effect, rows: &dyn Rows) -> Result<Option<ProjectKey>, CommitError> {
     match effect {
-        Effect::Record(entry) => Ok((entry.disposition == Disposition::Open).then(|| entry.project.clone())),
-        Effect::Resolve(resolution) if resolution.disposition == Disposition::Open => {
+        Effect::Record(entry) => Ok(entry.disposition.opens().then(|| entry.project.clone())),
+        Effect::Resolve(resolution) if resolution.disposition.opens() => {
             let (_, held) = mails::waiting(resolution.held, rows)?;
             Ok(Some(held.project))
         }

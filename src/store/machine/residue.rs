@@ -4,99 +4,21 @@
 //! a removed row) is taken out only when no earlier record that is kept begins it: nothing may come back to life in a
 //! replay. What begins something may go first; the replay of a compacted journal passes over the end of what is not there.
 
-use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash, Hasher},
-};
-
 use serde_bytes::ByteBuf;
 
-use super::{Event, PlanEvent, RetireEvent, SweepEvent};
+use super::{
+    Event, PlanEvent, RetireEvent, SweepEvent,
+    creators::{Begun, Creators},
+};
 use crate::{
     access::Outcome,
     config::Retention,
     store::{
-        Delivery, DeliveryKind, Disposition, Effect, Entry, Order, Queue, StoreError,
+        Delivery, DeliveryKind, Disposition, Effect, Entry, MailFacts, Once, Order, Queue, StoreError,
         rows::{DecisionIndex, Location, Rows, SeenRow, key, read},
     },
     types::{EmailAddress, MailId, Time, VerificationId},
 };
-
-/// What the records begin that are kept, as hashes: two with the same keep a little more than is needed.
-#[derive(Debug, Default)]
-pub(in crate::store) struct Creators(HashSet<u64>);
-
-#[derive(Hash)]
-enum Begun<'a> {
-    Hold(uuid::Uuid),
-    Verification(uuid::Uuid),
-    Job(uuid::Uuid),
-    Token(&'a [u8]),
-    Sender(&'a [u8]),
-    /// A hold's key against copies: kept with the hold even when the key itself is past its time.
-    Once(&'a [u8]),
-}
-
-fn hash(begun: &Begun<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    begun.hash(&mut hasher);
-    hasher.finish()
-}
-
-impl Creators {
-    /// Takes in what another one has.
-    pub(in crate::store) fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
-
-    /// Takes in what an event begins.
-    pub(in crate::store) fn note(&mut self, event: &Event) {
-        let Event::Plan(event) = event else { return };
-        for effect in &event.plan.effects {
-            self.note_effect(effect, event);
-        }
-        if let Some(spend) = &event.plan.spend {
-            self.add(&Begun::Job(spend.verification.uuid()));
-        }
-    }
-
-    fn note_effect(&mut self, effect: &Effect, event: &PlanEvent) {
-        match effect {
-            Effect::Record(Entry { disposition: Disposition::Hold { held, .. }, once, .. }) => {
-                self.add(&Begun::Hold(held.uuid()));
-                if let Some(once) = once {
-                    self.add(&Begun::Once(&once.0));
-                }
-                let facts = event.plan.mail.as_ref().map(|mail| &mail.facts);
-                if let Some(sender) = facts.and_then(|facts| facts.sender.as_ref()) {
-                    self.add_sender(sender);
-                }
-            }
-            Effect::OpenVerification { id, address } => {
-                self.add(&Begun::Verification(id.uuid()));
-                self.add_sender(address);
-            }
-            Effect::Enqueue(delivery) => {
-                self.add(&Begun::Job(delivery.id.uuid()));
-                self.add_sender(&delivery.to);
-                if let DeliveryKind::Verification { token, .. } = &delivery.kind {
-                    self.add(&Begun::Token(&token.0));
-                }
-            }
-            Effect::PutAccount(account) => self.add_sender(&account.address),
-            Effect::DeleteAccount(address) => self.add_sender(address),
-            _ => {}
-        }
-    }
-
-    fn add(&mut self, begun: &Begun<'_>) {
-        self.0.insert(hash(begun));
-    }
-
-    fn add_sender(&mut self, address: &EmailAddress) {
-        self.add(&Begun::Sender(address.key().as_bytes()));
-    }
-}
 
 /// What is kept of a record.
 #[derive(Debug)]
@@ -168,8 +90,7 @@ impl Judge<'_> {
     }
 
     fn knows(&self, begun: &Begun<'_>) -> bool {
-        let hash = hash(begun);
-        self.own.0.contains(&hash) || self.earlier.0.contains(&hash)
+        self.own.has(begun) || self.earlier.has(begun)
     }
 
     /// The keys that a replay still has to remove, and whether they are fewer; `None` for none.
@@ -226,11 +147,12 @@ impl Judge<'_> {
     /// Takes out the changes whose subjects are gone; whether there were any.
     fn strip(&self, event: &mut PlanEvent) -> Result<bool, StoreError> {
         let mut changed = false;
+        let facts = event.plan.mail.as_ref().map(|mail| &mail.facts);
         let (mut number, mut turn) = (event.first, 0);
         let mut effects = Vec::with_capacity(event.plan.effects.len());
         for mut effect in std::mem::take(&mut event.plan.effects) {
             let decides = effect.decides();
-            let keep = self.keeps(&mut effect, number, &mut changed)?;
+            let keep = self.keeps(&mut effect, (number, facts), &mut changed)?;
             number += u64::from(decides);
             match (matches!(effect, Effect::Enqueue(_)), keep) {
                 (true, true) => turn += 1,
@@ -261,13 +183,18 @@ impl Judge<'_> {
         Ok(changed)
     }
 
-    fn keeps(&self, effect: &mut Effect, number: u64, changed: &mut bool) -> Result<bool, StoreError> {
+    fn keeps(
+        &self,
+        effect: &mut Effect,
+        (number, facts): (u64, Option<&MailFacts>),
+        changed: &mut bool,
+    ) -> Result<bool, StoreError> {
         Ok(match effect {
-            Effect::PutAccount(_) | Effect::DeleteAccount(_) => true,
+            Effect::PutAccount(_) | Effect::DeleteAccount(_) | Effect::SetStatus(..) => true,
             Effect::Retired => false,
             Effect::Reprocess { mail, project } => self.has(&key::reprocessed(*mail, project))?,
             Effect::Record(entry) => {
-                *changed |= self.free_key(entry, number)?;
+                *changed |= self.free_key(entry, number, facts)?;
                 self.has(&key::decision(number))?
             }
             Effect::Resolve(end) => {
@@ -290,10 +217,17 @@ impl Judge<'_> {
     }
 
     /// Takes away a key against copies that no row has any more; whether there was one.
-    fn free_key(&self, entry: &mut Entry, number: u64) -> Result<bool, StoreError> {
-        let Some(once) = &entry.once else { return Ok(false) };
-        let seen: Option<SeenRow> = read(self.rows, &key::seen(once))?;
-        let needed = seen.is_some_and(|seen| seen.seq == number) || self.has(&key::held(number))?;
+    fn free_key(
+        &self,
+        entry: &mut Entry,
+        number: u64,
+        facts: Option<&MailFacts>,
+    ) -> Result<bool, StoreError> {
+        let Some(digest) = entry.once else { return Ok(false) };
+        let message_id = facts.and_then(|facts| facts.message_id.as_deref());
+        let once = Once::of(&entry.project, message_id, digest);
+        let seen: Option<SeenRow> = read(self.rows, &key::seen(&once))?;
+        let needed = seen.is_some_and(|seen| seen.find(&digest).is_some()) || self.has(&key::held(number))?;
         if !needed {
             entry.once = None;
         }
@@ -326,7 +260,7 @@ impl Judge<'_> {
                 Disposition::Drop { keep_raw: true } => {
                     keep(self.retention.dropped_mail.until(event.plan.at));
                 }
-                Disposition::Open | Disposition::Comment(_) => {
+                Disposition::Open | Disposition::Follow(_) | Disposition::Comment(_) => {
                     keep(self.retention.requests.until(event.plan.at));
                 }
                 Disposition::Hold { .. } => keep(self.hold_until(number, entry, at, sender)?),

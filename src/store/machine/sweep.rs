@@ -13,7 +13,8 @@ use crate::{
     types::{Time, VerificationId},
 };
 
-/// The letters that are swept, in the order of their keys.
+/// The letters that are swept, in the order of their keys. What is remembered under a Message-ID stays: a reply may name it
+/// after years.
 const SWEPT: [u8; 3] = [b'd', b't', b'v'];
 /// Most rows looked at in one sweep for each that may be removed.
 const LOOKS: usize = 16;
@@ -73,7 +74,7 @@ fn has_ended(
     tokens_before: Time,
 ) -> Result<bool, StoreError> {
     Ok(match place.first() {
-        Some(b'd') => decode::<SeenRow>(place, value)?.at < duplicates_before,
+        Some(b'd') => decode::<SeenRow>(place, value)?.0.iter().all(|seen| seen.at < duplicates_before),
         Some(b't') => {
             let row: TokenRow = decode(place, value)?;
             row.expires_at < tokens_before || rows.get(&key::verification(row.verification))?.is_none()

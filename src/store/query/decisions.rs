@@ -161,7 +161,7 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
         (_, false, None) => RawState::Kept,
     };
     let (request, held) = match disposition {
-        Disposition::Open => (opened, ended),
+        Disposition::Open | Disposition::Follow(_) => (opened, ended),
         Disposition::Comment(request) => (Some(request), ended),
         Disposition::Hold { held, .. } => (None, Some(held)),
         Disposition::Drop { .. } => (None, ended),

@@ -15,6 +15,7 @@ pub(super) struct Texts {
     pub(super) sender_name: Option<String>,
     pub(super) sent_by: Option<String>,
     pub(super) message_id: Option<String>,
+    pub(super) recipients: Vec<String>,
     pub(super) size: u64,
 }
 
@@ -25,6 +26,7 @@ impl From<MailFacts> for Texts {
             sender_name: facts.sender_name,
             sent_by: facts.sent_by,
             message_id: facts.message_id,
+            recipients: facts.recipients,
             size: facts.size,
         }
     }

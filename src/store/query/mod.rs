@@ -4,15 +4,17 @@ mod decisions;
 mod facts;
 mod jobs;
 mod lists;
+mod threads;
 mod walk;
 
 use std::ops::ControlFlow;
 
 pub(super) use jobs::{claim, deliveries, hurried, next_due};
 pub(super) use lists::accounts;
+pub(super) use threads::threads;
 
 use super::{
-    Comment, DedupKey, HeldRow, Order, RequestRow, SenderView, StoreError, TokenView, VerificationView,
+    Comment, HeldRow, Once, Order, RequestRow, Seen, SenderView, StoreError, TokenView, VerificationView,
     machine::{Event, seen_since},
     rows::{
         CommentIndex, HeldIndex, Location, RequestIndex, Rows, SenderRow, TokenRow, VerificationRow, decode,
@@ -40,14 +42,14 @@ pub(super) struct View<'a> {
 pub(super) fn sender(
     rows: &dyn Rows,
     address: &EmailAddress,
-    once: &[DedupKey],
+    once: &[Once],
     since: Time,
 ) -> Result<SenderView, StoreError> {
     let row: SenderRow = read(rows, &key::sender(address))?.unwrap_or_default();
     let mut duplicates = Vec::new();
     for once in once {
-        if seen_since(once, since, rows)? {
-            duplicates.push(*once);
+        if let Some(sighting) = seen_since(once, since, rows)? {
+            duplicates.push(Seen { digest: sighting.digest, kept: sighting.kept });
         }
     }
     Ok(SenderView {
@@ -59,6 +61,7 @@ pub(super) fn sender(
         mailed: row.mailed,
         quiet_until: row.quiet_until,
         duplicates,
+        threads: None,
     })
 }
 
@@ -118,8 +121,8 @@ impl View<'_> {
 
     fn request_row(&self, id: RequestId, row: RequestIndex) -> Result<RequestRow, StoreError> {
         let texts = self.texts(Location::from(&row.body))?;
+        let follows = row.follows;
         Ok(RequestRow {
-            id,
             seq: row.seq,
             subject: texts.subject,
             reporter: row.reporter,
@@ -129,6 +132,9 @@ impl View<'_> {
             mail_id: row.body.mail,
             created_at: row.at,
             basis: row.basis,
+            closed_at: row.closed_at,
+            follows: follows.map(|number| RequestId { project: id.project.clone(), number }),
+            id,
             body: row.body,
         })
     }
@@ -167,6 +173,7 @@ impl View<'_> {
             sent_by: texts.sent_by,
             subject: texts.subject,
             message_id: texts.message_id,
+            recipients: texts.recipients,
             reason: row.reason,
             received_at: row.received_at,
             expires_at: row.expires_at,

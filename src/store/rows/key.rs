@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Key, KeyRange};
 use crate::{
-    store::{DedupKey, Lane, Queue},
+    store::{Lane, Once, Queue, ThreadKey},
     types::{EmailAddress, HeldId, MailId, ProjectKey, Time, TokenDigest, VerificationId},
 };
 
@@ -116,9 +116,17 @@ pub(in crate::store) fn reprocessed(mail: MailId, project: &ProjectKey) -> Key {
     key(b'r', &[mail.uuid().as_bytes(), project.as_str().as_bytes()])
 }
 
-/// `d/`: a mail that was seen.
-pub(in crate::store) fn seen(once: &DedupKey) -> Key {
-    key(b'd', &[&once.0])
+/// `n/`: the mails of a Message-ID. `d/`: a mail without one.
+pub(in crate::store) fn seen(once: &Once) -> Key {
+    match &once.thread {
+        Some(thread) => self::thread(thread),
+        None => key(b'd', &[&once.digest.0]),
+    }
+}
+
+/// `n/`: the mails of a Message-ID.
+pub(in crate::store) fn thread(thread: &ThreadKey) -> Key {
+    key(b'n', &[&thread.0])
 }
 
 /// `t/`: a token.

@@ -10,7 +10,8 @@ use std::{ops::ControlFlow, sync::Arc};
 use super::{Order, StoreError};
 pub(super) use row::{
     CheckpointRow, CommentIndex, DecisionIndex, HeldIndex, JobIndex, Location, MailState, RequestIndex, Row,
-    SeenRow, SenderRow, TokenRow, VerificationEnd, VerificationMailRow, VerificationRow, decode, encode,
+    SeenRow, SenderRow, Sighting, TokenRow, VerificationEnd, VerificationMailRow, VerificationRow, decode,
+    encode,
 };
 pub(super) use txn::{Changes, Layered, Txn, merge_scan};
 

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{MAX_VALUE, Value};
 use crate::{
     access::{Basis, Reason},
+    mail::MAX_PARTICIPANTS,
     store::{
-        BodyRef, CommitError, DedupKey, DeliveryState, Job, StoreError, VerificationMail, VerificationState,
-        VerificationView,
+        BodyRef, CommitError, DedupKey, DeliveryState, Job, Kept, Once, StoreError, VerificationMail,
+        VerificationState, VerificationView, threads::AddressHash,
     },
     types::{
         Account, AccountKind, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, Standing, Time,
@@ -131,8 +132,30 @@ pub(in crate::store) struct RequestIndex {
     pub(in crate::store) kind: AccountKind,
     /// What ended the hold before it.
     pub(in crate::store) basis: Option<Basis>,
+    /// When it was closed.
+    pub(in crate::store) closed_at: Option<Time>,
+    /// The number of the closed request that it follows.
+    pub(in crate::store) follows: Option<u64>,
+    /// Those in To and Cc of its mails, at most [`MAX_PARTICIPANTS`].
+    pub(in crate::store) participants: Vec<AddressHash>,
     /// The mail.
     pub(in crate::store) body: BodyRef,
+}
+
+impl RequestIndex {
+    /// Adds participants, each once, as long as there is room.
+    pub(in crate::store) fn add_participants(&mut self, more: &[AddressHash]) {
+        for hash in more {
+            if self.participants.len() < MAX_PARTICIPANTS && !self.participants.contains(hash) {
+                self.participants.push(*hash);
+            }
+        }
+    }
+
+    /// Whether the address is the reporter's or a participant's.
+    pub(in crate::store) fn involves(&self, address: &EmailAddress) -> bool {
+        self.reporter == *address || self.participants.contains(&AddressHash::of(address))
+    }
 }
 
 impl Row for RequestIndex {}
@@ -154,8 +177,10 @@ pub(in crate::store) struct HeldIndex {
     pub(in crate::store) expires_at: Time,
     /// How far the sender was proven.
     pub(in crate::store) standing: Standing,
-    /// Its key against copies.
-    pub(in crate::store) once: Option<DedupKey>,
+    /// Where it is remembered.
+    pub(in crate::store) once: Option<Once>,
+    /// Those in To and Cc.
+    pub(in crate::store) participants: Vec<AddressHash>,
     /// The mail.
     pub(in crate::store) body: BodyRef,
 }
@@ -175,13 +200,40 @@ pub(in crate::store) struct CommentIndex {
 
 impl Row for CommentIndex {}
 
-/// A mail that was seen: the decision it had, and when.
+/// The mails that were created or held under one Message-ID, or, for a mail without one, under what its copies share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub(in crate::store) struct SeenRow(pub(in crate::store) Vec<Sighting>);
+
+/// Most mails remembered under one Message-ID. More than one is rare by nature; a sender who makes many spoils the last
+/// place only.
+const MAX_SIGHTINGS: usize = 32;
+
+/// A mail that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store) struct SeenRow {
-    /// The decision.
-    pub(in crate::store) seq: u64,
+pub(in crate::store) struct Sighting {
+    /// What its copies share.
+    pub(in crate::store) digest: DedupKey,
     /// When.
     pub(in crate::store) at: Time,
+    /// What became of it.
+    pub(in crate::store) kept: Kept,
+}
+
+impl SeenRow {
+    /// The mail with this digest.
+    pub(in crate::store) fn find(&self, digest: &DedupKey) -> Option<&Sighting> {
+        self.0.iter().find(|seen| seen.digest == *digest)
+    }
+
+    /// Remembers a mail in the place of its older copy, else behind the others; in a full row in the last place.
+    pub(in crate::store) fn put(&mut self, sighting: Sighting) {
+        let copy = self.0.iter().position(|seen| seen.digest == sighting.digest);
+        let last = (self.0.len() == MAX_SIGHTINGS).then_some(MAX_SIGHTINGS - 1);
+        match copy.or(last) {
+            Some(place) => self.0[place] = sighting,
+            None => self.0.push(sighting),
+        }
+    }
 }
 
 impl Row for SeenRow {}

@@ -4,6 +4,7 @@ mod checks;
 mod ends;
 mod links;
 mod outside;
+mod replies;
 
 use std::time::Duration;
 

@@ -16,16 +16,16 @@ use tokio::task::JoinSet;
 use vestibule::{
     access::{Basis, Reason},
     store::{
-        CommitError, DecisionFilter, Disk, Disposition, Effect, Order, PageRequest, Queue, RealDisk,
-        Redemption, Settlement, Store as _, StoreError,
+        CommitError, DecisionFilter, Disk, Disposition, Effect, Entry, Order, PageRequest, Queue, RealDisk,
+        Redemption, RequestStatus, Settlement, Store as _, StoreError,
         embedded::{self, Embedded, OpenError, Options},
     },
-    types::{AccountKind, RequestId},
+    types::{AccountKind, HeldId, RequestId},
 };
 
 use super::kit::{
-    Engine, HOUR, Home, T0, account, address, assert_no_blobs, fenced, held_mail, mail, mail_plan, open,
-    plan, project, request, resolve, spend,
+    Engine, HOUR, Home, T0, account, address, assert_no_blobs, entry, fenced, fresh, held_mail, hold, mail,
+    mail_plan, once, open, plan, project, request, resolve, spend,
 };
 
 const LEASE: Duration = Duration::from_mins(5);
@@ -50,11 +50,33 @@ async fn fill(store: &Engine, rounds: usize) {
             store.commit(plan(vec![opened])).await.unwrap();
         }
     }
+    thread(store, rounds).await;
     let raw = vec![b'x'; 700_000];
     store
         .commit(mail_plan(mail("big@a.example", "big", raw), vec![Effect::Record(open("BIG"))]))
         .await
         .unwrap();
+}
+
+/// A request that is remembered, with participants, comments and a follower; closed at the end.
+async fn thread(store: &Engine, rounds: usize) {
+    let id: RequestId = "THR-1".parse().unwrap();
+    let remembered = |n, entry: Entry| Effect::Record(Entry { once: Some(once(n)), ..entry });
+    let mut first = mail("ada@a.example", "thread", "x");
+    first.facts.participants = vec![address("bob@a.example")];
+    store.commit(mail_plan(first, vec![remembered(1_000, open("THR"))])).await.unwrap();
+    for n in 0..rounds as u64 {
+        let mut said = mail("bob@a.example", "thread", "x");
+        said.facts.participants = vec![address(&format!("p{n}@a.example"))];
+        let comment = entry("THR", Reason::Reply, Disposition::Comment(id.clone()));
+        store.commit(mail_plan(said, vec![remembered(1_001 + n, comment)])).await.unwrap();
+    }
+    let held = HeldId::new(fresh());
+    let waits = mail_plan(mail("eve@a.example", "thread", "x"), vec![remembered(999, hold("THR", held))]);
+    store.commit(waits).await.unwrap();
+    store.commit(plan(vec![Effect::SetStatus(id.clone(), RequestStatus::Closed)])).await.unwrap();
+    let follows = resolve(held, Reason::KnownCustomer, Basis::Released, Disposition::Follow(id));
+    store.commit(plan(vec![follows])).await.unwrap();
 }
 
 fn as_engine(store: Embedded) -> (Arc<Embedded>, Engine) {

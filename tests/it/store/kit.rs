@@ -17,7 +17,7 @@ use vestibule::{
     smtp::Protocol,
     store::{
         CommitError, Committed, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
-        LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend, Store,
+        LaneRate, MailFacts, NewMail, Once, Plan, Redemption, Resolution, Spend, Store,
         embedded::{self, Embedded, OpenReport, Options},
     },
     types::{
@@ -129,6 +129,11 @@ pub(super) fn once(n: u64) -> DedupKey {
     DedupKey(key)
 }
 
+/// Where a mail with this Message-ID and [`once`] is remembered.
+pub(super) fn remembered(key: &str, message_id: Option<&str>, n: u64) -> Once {
+    Once::of(&project(key), message_id, once(n))
+}
+
 pub(super) fn digest(n: u64) -> TokenDigest {
     let mut bytes = [7; 32];
     bytes[..8].copy_from_slice(&n.to_be_bytes());
@@ -163,6 +168,7 @@ pub(super) fn mail(sender: &str, subject: &str, raw: impl Into<Bytes>) -> NewMai
             sent_by: None,
             subject: subject.to_owned(),
             message_id: Some(format!("{subject}@{sender}")),
+            participants: vec![],
             size: raw.len() as u64,
             received_at: T0,
         },

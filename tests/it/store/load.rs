@@ -5,11 +5,11 @@ use std::{fs, sync::Arc, time::Instant};
 
 use tokio::task::JoinSet;
 use vestibule::{
-    store::{Effect, Fence, Store as _, embedded},
+    store::{Effect, Fence, Once, Store as _, embedded},
     types::AccountKind,
 };
 
-use super::kit::{Home, T0, account, address, mail, mail_plan, once, open, plan};
+use super::kit::{Home, T0, account, address, mail, mail_plan, once, open, plan, project};
 
 const TASKS: usize = 50;
 const CUSTOMERS: usize = 5_000;
@@ -41,11 +41,13 @@ async fn known_customers_send_mail() {
         let (store, raw) = (Arc::clone(&store), raw.clone());
         tasks.spawn(async move {
             for n in (task..mails).step_by(TASKS) {
-                let (sender, key) = (sender(n), once(n as u64));
-                let view = store.sender(&address(&sender), &[key], T0).await.unwrap();
+                let (sender, key, subject) = (sender(n), once(n as u64), format!("printer {n}"));
+                let message_id = format!("{subject}@{sender}");
+                let asked = Once::of(&project("IT"), Some(&message_id), key);
+                let view = store.sender(&address(&sender), &[asked], T0).await.unwrap();
                 let mut record = open("IT");
                 record.once = Some(key);
-                let mut plan = mail_plan(mail(&sender, "printer", raw.clone()), vec![Effect::Record(record)]);
+                let mut plan = mail_plan(mail(&sender, &subject, raw.clone()), vec![Effect::Record(record)]);
                 plan.fences.push(Fence { address: address(&sender), version: view.version });
                 store.commit(plan).await.unwrap();
             }

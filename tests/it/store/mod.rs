@@ -6,32 +6,34 @@ mod kit;
 mod load;
 mod power;
 mod suite;
+mod threads;
 
 /// Runs each test of the suite on both engines; at the end the books must balance.
 macro_rules! on_both_engines {
-    ($($test:ident),* $(,)?) => {
+    ($($suite:ident: $($test:ident),* ;)*) => {
         mod on_embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 let home = super::kit::Home::new();
                 let (store, _) = home.open();
-                super::suite::$test(&store).await;
+                super::$suite::$test(&store).await;
                 home.finish(store).await;
-            })*
+            })*)*
         }
 
         mod on_memory {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 let store: super::kit::Engine = std::sync::Arc::new(vestibule::store::memory::Memory::new());
-                super::suite::$test(&store).await;
+                super::$suite::$test(&store).await;
                 super::kit::assert_books_balance(&store).await;
-            })*
+            })*)*
         }
     };
 }
 
 on_both_engines!(
+    suite:
     an_unknown_sender_has_version_zero,
     a_request_is_read_back_with_its_mail,
     one_of_many_copies_is_taken,
@@ -63,5 +65,11 @@ on_both_engines!(
     what_is_past_its_retention_is_gone,
     a_drop_is_decided_again_once,
     a_closed_store_refuses,
-    a_foreign_cursor_is_refused,
+    a_foreign_cursor_is_refused;
+    threads:
+    a_thread_is_found_by_its_mails_and_knows_who_is_in_it,
+    a_thread_follows_its_mail_from_the_hold_to_the_request,
+    a_message_id_that_many_mails_have_fills_one_small_row,
+    a_request_is_closed_and_a_comment_opens_it,
+    a_thread_is_never_seen_half_way;
 );
