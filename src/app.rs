@@ -230,6 +230,7 @@ impl App {
                 let intake = for_mail.clone();
                 Box::pin(async move { intake.deliver(envelope, raw).await })
             }),
+            mint: seal.mint_key(),
             shutdown: shutdown.clone(),
         };
         let state = http::State {

@@ -23,7 +23,7 @@ pub struct Verdict {
 pub fn decide(facts: &SenderFacts<'_>, settings: &AccessSettings<'_>) -> Verdict {
     let mut trail = Trail(Vec::with_capacity(12));
     let reason = match facts.stage {
-        Stage::Intake => match message_checks(facts, &mut trail) {
+        Stage::Intake => match message_checks(facts, settings, &mut trail) {
             Ok(sender) => account_checks(sender, facts, settings, &mut trail),
             Err(reason) => reason,
         },
@@ -53,20 +53,16 @@ impl Trail {
 }
 
 /// Checks 1 to 4: the message, whoever sent it.
-fn message_checks<'a>(facts: &SenderFacts<'a>, trail: &mut Trail) -> Result<&'a EmailAddress, Reason> {
+fn message_checks<'a>(
+    facts: &SenderFacts<'a>,
+    settings: &AccessSettings<'_>,
+    trail: &mut Trail,
+) -> Result<&'a EmailAddress, Reason> {
     if let Some(repeats) = facts.duplicate {
         return Err(trail.decide("duplicate", repeats.to_owned(), Reason::Duplicate));
     }
     trail.pass("duplicate", "not seen before");
-    match facts.nature {
-        Nature::Loop(sign) => {
-            return Err(trail.decide("nature", sign_text(sign), Reason::MailLoop));
-        }
-        Nature::Automatic(sign) => {
-            return Err(trail.decide("nature", sign_text(sign), Reason::AutomaticMessage));
-        }
-        Nature::Person => trail.pass("nature", "a person"),
-    }
+    written_by_a_person(facts, settings, trail)?;
     let sender = usable_sender(facts, trail)?;
     match facts.standing {
         Standing::Disproven => Err(trail.decide("standing", "disproven", Reason::SenderForged)),
@@ -75,6 +71,38 @@ fn message_checks<'a>(facts: &SenderFacts<'a>, trail: &mut Trail) -> Result<&'a 
             Ok(sender)
         }
     }
+}
+
+/// Check 2. A machine that the project lets in is decided like a person, if it has an account.
+fn written_by_a_person(
+    facts: &SenderFacts<'_>,
+    settings: &AccessSettings<'_>,
+    trail: &mut Trail,
+) -> Result<(), Reason> {
+    let sign = match facts.nature {
+        Nature::Loop(sign) => return Err(trail.decide("nature", sign_text(sign), Reason::MailLoop)),
+        Nature::Report(sign) => {
+            return Err(trail.decide("nature", sign_text(sign), Reason::AutomaticMessage));
+        }
+        Nature::Person { weak: None } => {
+            trail.pass("nature", "a person");
+            return Ok(());
+        }
+        Nature::Person { weak: Some(sign) } => {
+            trail.pass("nature", format!("a person; {}: nothing is mailed", sign_text(sign)));
+            return Ok(());
+        }
+        Nature::Automatic(sign) => sign_text(sign),
+    };
+    if !facts.sender.is_ok_and(|sender| settings.automatic_from.contains(sender)) {
+        return Err(trail.decide("nature", sign, Reason::AutomaticMessage));
+    }
+    if facts.account.is_none() {
+        let unknown = format!("{sign}; on allow_automatic_from, but without an account");
+        return Err(trail.decide("nature", unknown, Reason::AutomaticMessage));
+    }
+    trail.pass("nature", format!("{sign}; let in by allow_automatic_from: nothing is mailed"));
+    Ok(())
 }
 
 fn sign_text(sign: &AutomaticSign) -> String {

@@ -11,5 +11,6 @@ pub use domains::{DomainEntry, DomainList, DomainListError, DomainMembership};
 pub use facts::{AccountFacts, ReplyTo, SenderFacts, Stage};
 pub use reason::{Basis, Check, Outcome, Reason};
 pub use settings::{
-    AccessSettings, AccountCreation, External, Internal, OnClosed, Portal, ProjectAccess, SiteAccess,
+    AccessSettings, AccountCreation, External, Internal, OnClosed, Portal, ProjectAccess, SenderList,
+    SiteAccess,
 };

@@ -60,8 +60,8 @@ macro_rules! reasons {
 reasons! {
     /// Check 1: the same mail was created or held within `store.duplicate_window`.
     Duplicate = "duplicate" => Drop, "the same mail was created or held within `store.duplicate_window`";
-    /// Check 2: our own mail came back, or the mail has passed more than 100 servers.
-    MailLoop = "mail-loop" => Drop, "our own mail come back, or more than 100 Received fields";
+    /// Check 2: our own mail came back, or the mail goes round in circles.
+    MailLoop = "mail-loop" => Drop, "our own mail come back, or one that goes round in circles";
     /// Check 2: written by a machine.
     AutomaticMessage = "automatic-message" => Drop, "written by a machine: out-of-office, bounce, bulk";
     /// Check 3: no From address that can be used, or one of our own.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::DomainList;
+use crate::types::{Domain, EmailAddress};
 
 /// I and A: accounts of the organisation itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -123,7 +124,23 @@ pub struct SiteAccess {
     pub max_held_per_address: usize,
 }
 
-/// The settings that one decision rests on: the site's, and the permission of the project the mail is for.
+/// Senders by address or by domain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SenderList {
+    /// Exactly these.
+    pub addresses: Vec<EmailAddress>,
+    /// All addresses of these domains.
+    pub domains: DomainList,
+}
+
+impl SenderList {
+    /// Whether the address is on the list.
+    pub fn contains(&self, address: &EmailAddress) -> bool {
+        self.addresses.contains(address) || self.domains.contains(address.domain())
+    }
+}
+
+/// The settings that one decision rests on: the site's, and those of the project the mail is for.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessSettings<'a> {
     /// The site's settings.
@@ -132,12 +149,14 @@ pub struct AccessSettings<'a> {
     pub project: ProjectAccess,
     /// What becomes of replies to the project's closed requests.
     pub on_closed: OnClosed,
+    /// Machines that may be customers of the project, where they have an account (check 2).
+    pub automatic_from: &'a SenderList,
 }
 
 impl SiteAccess {
     /// Whether the rules give an address of this list membership an internal account once it is verified: W = allow,
     /// I on, and the domain in A (access-rules: *Holds*, redeeming).
-    pub fn grants_internal_account(&self, domain: &crate::types::Domain) -> bool {
+    pub fn grants_internal_account(&self, domain: &Domain) -> bool {
         self.portal.account_creation == AccountCreation::Allow
             && self.internal.use_approved_domains
             && self.internal.approved_domains.contains(domain)

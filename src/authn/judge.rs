@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Entry, Evidence, RelayTrust, Results, relay::Believed};
+use super::{Entry, Evidence, RelayTrust, alignment::aligned, field, relay::Believed};
 use crate::{
-    mail::TraceField,
+    mail::{ArcChain, Message},
     types::{Domain, EmailAddress, Standing},
 };
 
@@ -27,63 +27,110 @@ enum Dmarc {
     Reject,
 }
 
-/// How far `from` is proven by what the peer's fields say. `trace` holds the mail's trace fields from the top;
-/// `approved` is whether the From domain is on the approved list, where SPF is no proof and internal relays count.
+/// How far `from` is proven by what the peer's fields say. `approved` is whether the From domain is on the approved list, where
+/// SPF is no proof and internal relays count.
 pub fn judge(
     trust: &RelayTrust,
     peer: IpAddr,
-    trace: &[TraceField],
+    message: &Message,
     from: Option<(&EmailAddress, bool)>,
 ) -> Evidence {
     let mut findings = Vec::new();
-    let believed = if trust.has_results_from(peer) {
-        let believed = trust.believed(trace);
+    let (mut believed, mut by_sealer) = (Believed::default(), None);
+    if trust.has_results_from(peer) {
+        believed = trust.believed(&message.trace);
         describe(&believed, &mut findings);
-        believed
+        by_sealer = sealed_results(trust, &believed, &message.arc, &mut findings);
     } else {
         findings.push("the peer is in no network of authentication.results_from".to_owned());
-        Believed::default()
-    };
+    }
     let internal = trust.is_internal(peer) && from.is_some_and(|(_, approved)| approved);
     if internal {
         findings.push("the peer is in authentication.internal_relays".to_owned());
     }
+    let results: Vec<String> = believed.entries("").take(field::MAX_RESULTS).map(field::resinfo).collect();
     let Some((from, approved)) = from else {
-        return Evidence { standing: Standing::Unproven, may_mail: true, findings };
+        return Evidence { standing: Standing::Unproven, may_mail: true, findings, results };
     };
-    let dmarc = dmarc(&believed, from.domain());
+    let strict = trust.is_strict(from.domain());
+    let vouched = |results: Believed| sealed(&results, from.domain(), approved, strict) == Standing::Proven;
+    if internal || by_sealer.is_some_and(vouched) {
+        return Evidence { standing: Standing::Proven, may_mail: true, findings, results };
+    }
+    let dmarc = dmarc(&believed, from.domain(), strict);
     let standing = match dmarc {
-        _ if internal => Standing::Proven,
         Dmarc::Reject => Standing::Disproven,
         Dmarc::Quarantine => Standing::Unproven,
         Dmarc::Pass => Standing::Proven,
         _ if !believed.malformed && submitted_by(&believed, from) => Standing::Proven,
-        Dmarc::Absent if signed(&believed, from.domain()) => Standing::Proven,
-        Dmarc::Absent if !approved && sent_from(&believed, from.domain()) => Standing::Proven,
+        Dmarc::Absent if signed(&believed, from.domain(), strict) => Standing::Proven,
+        Dmarc::Absent if !approved && sent_from(&believed, from.domain(), strict) => Standing::Proven,
         Dmarc::Absent | Dmarc::Undecided => Standing::Unproven,
     };
-    let may_mail = internal || dmarc < Dmarc::Quarantine;
-    Evidence { standing, may_mail, findings }
+    Evidence { standing, may_mail: dmarc < Dmarc::Quarantine, findings, results }
 }
 
-/// What a trusted sealer found when the mail came to it (RFC 8617 §4.1.1). Its word counts as a relay's, but for logins,
-/// which were its own people's.
-pub(super) fn sealed(results: Results, from: &Domain, approved: bool) -> Standing {
-    let mut believed = Believed::default();
-    believed.add(results);
-    match dmarc(&believed, from) {
+/// The results that a trusted sealer wrote, where the relay says that the chain holds (RFC 8617 §5.2). The relay's word is
+/// about the newest seal; what older ones say, the newest sealer has judged, and its own results say how.
+fn sealed_results(
+    trust: &RelayTrust,
+    believed: &Believed,
+    chain: &ArcChain,
+    findings: &mut Vec<String>,
+) -> Option<Believed> {
+    let mut entries = believed.entries("arc").peekable();
+    let holds = entries.peek().is_some() && entries.all(|entry| entry.clean && entry.result == "pass");
+    if !holds || believed.malformed || trust.arc_sealers.is_empty() {
+        return None;
+    }
+    let set = match chain {
+        ArcChain::Sealed(set) => set,
+        ArcChain::Absent => {
+            findings.push("arc=pass, and the mail has no ARC set: not counted".to_owned());
+            return None;
+        }
+        ArcChain::Unreadable(why) => {
+            findings.push(format!("arc=pass, but the ARC sets can be read in several ways: {why}"));
+            return None;
+        }
+    };
+    if !trust.arc_sealers.contains(&set.sealer) {
+        findings.push(format!("{} sealed, which is not in authentication.trusted_arc_sealers", set.sealer));
+        return None;
+    }
+    let sealed = Believed::of(&set.results);
+    findings.extend(
+        sealed
+            .entries("")
+            .take(MAX_FINDINGS)
+            .map(|entry| format!("{} sealed: {}", set.sealer, finding(entry))),
+    );
+    Some(sealed)
+}
+
+/// What a trusted sealer found when the mail came to it (RFC 8617 §4.1.1). Its word counts as a relay's, but for logins, which
+/// were its own people's.
+pub(super) fn sealed(sealed: &Believed, from: &Domain, approved: bool, strict: bool) -> Standing {
+    match dmarc(sealed, from, strict) {
         Dmarc::Reject => Standing::Disproven,
         Dmarc::Pass => Standing::Proven,
-        Dmarc::Absent if signed(&believed, from) => Standing::Proven,
-        Dmarc::Absent if !approved && sent_from(&believed, from) => Standing::Proven,
+        Dmarc::Absent if signed(sealed, from, strict) => Standing::Proven,
+        Dmarc::Absent if !approved && sent_from(sealed, from, strict) => Standing::Proven,
         Dmarc::Quarantine | Dmarc::Absent | Dmarc::Undecided => Standing::Unproven,
     }
 }
 
-fn dmarc(believed: &Believed, from: &Domain) -> Dmarc {
-    let worst = believed.entries("dmarc").map(|entry| dmarc_of(entry, from)).max();
-    let floor = if believed.malformed { Dmarc::Undecided } else { Dmarc::Pass };
-    worst.unwrap_or(Dmarc::Absent).max(floor)
+/// The worst of all DMARC results. Under strict alignment a pass is one only beside a signature or an envelope sender of exactly
+/// the From domain, as the field does not say what the pass rests on.
+fn dmarc(believed: &Believed, from: &Domain, strict: bool) -> Dmarc {
+    let worst = believed.entries("dmarc").map(|entry| dmarc_of(entry, from)).max().unwrap_or(Dmarc::Absent);
+    let exact = || signed(believed, from, true) || sent_from(believed, from, true);
+    let floor = if believed.malformed || (strict && worst == Dmarc::Pass && !exact()) {
+        Dmarc::Undecided
+    } else {
+        Dmarc::Pass
+    };
+    worst.max(floor)
 }
 
 fn dmarc_of(entry: &Entry, from: &Domain) -> Dmarc {
@@ -135,7 +182,7 @@ fn submitted_by(believed: &Believed, from: &EmailAddress) -> bool {
 }
 
 /// An aligned signature that verified, and no other result for the same signer and selector.
-fn signed(believed: &Believed, from: &Domain) -> bool {
+fn signed(believed: &Believed, from: &Domain, strict: bool) -> bool {
     let same = |a: &Entry, b: &Entry| {
         let (ours, theirs) = (a.first("header.s"), b.first("header.s"));
         signer(a).is_some()
@@ -146,7 +193,7 @@ fn signed(believed: &Believed, from: &Domain) -> bool {
         entry.clean
             && entry.result == "pass"
             && signer(entry).is_some()
-            && signers(entry).all(|name| aligned(name, from))
+            && signers(entry).all(|name| aligned(name, from, strict))
             && believed.entries("dkim").all(|other| other.result == "pass" || !same(entry, other))
     };
     believed.entries("dkim").any(proves)
@@ -162,7 +209,7 @@ fn signer(entry: &Entry) -> Option<String> {
 }
 
 /// SPF passed for an aligned envelope sender, and nothing says otherwise.
-fn sent_from(believed: &Believed, from: &Domain) -> bool {
+fn sent_from(believed: &Believed, from: &Domain, strict: bool) -> bool {
     let by_helo =
         |entry: &Entry| entry.first("smtp.mailfrom").is_none() && entry.first("smtp.helo").is_some();
     let proves = |entry: &Entry| {
@@ -172,22 +219,11 @@ fn sent_from(believed: &Believed, from: &Domain) -> bool {
             && senders.peek().is_some()
             && senders.all(|name| {
                 let name = name.trim_matches(['<', '>']);
-                aligned(name.rsplit_once('@').map_or(name, |(_, domain)| domain), from)
+                aligned(name.rsplit_once('@').map_or(name, |(_, domain)| domain), from, strict)
             })
     };
     let mut entries = believed.entries("spf").filter(|entry| !by_helo(entry)).peekable();
     entries.peek().is_some() && entries.all(proves)
-}
-
-/// Relaxed alignment (RFC 7489 §3.1) without a list of public suffixes: the same domain, or one below the other, and the
-/// upper one no top-level domain.
-pub(super) fn aligned(text: &str, from: &Domain) -> bool {
-    let Ok(domain) = text.parse::<Domain>() else { return false };
-    let (a, b) = (domain.as_str(), from.as_str());
-    let below = |lower: &str, upper: &str| {
-        upper.contains('.') && lower.strip_suffix(upper).is_some_and(|rest| rest.ends_with('.'))
-    };
-    a == b || below(a, b) || below(b, a)
 }
 
 /// The lines for the trail: each result with its method, domain and selector.

@@ -1,6 +1,8 @@
 //! Who vouches for the sender. `off` believes everybody, `relay` the Authentication-Results of the relays that the site
 //! names, `verify` what SPF, DKIM, DMARC and ARC come to. Pure but for `verify/mod.rs`, which asks DNS.
 
+mod alignment;
+mod field;
 mod judge;
 mod relay;
 mod results;
@@ -8,6 +10,8 @@ mod results;
 mod tests;
 mod verify;
 
+pub use alignment::is_public_suffix;
+pub use field::results_field;
 pub use judge::judge;
 pub use relay::{RelayTrust, ResultsFormat};
 pub use results::{Entry, Results};
@@ -46,16 +50,23 @@ pub struct Evidence {
     pub may_mail: bool,
     /// Each result that counted, and what did not, in lines for the trail; printable ASCII.
     pub findings: Vec<String>,
+    /// Each result that counted as RFC 8601 §2.2 writes it (`resinfo`), for our own Authentication-Results field.
+    pub results: Vec<String>,
 }
 
 impl Evidence {
     /// access-rules, *Sender standing*: with mode = "off" every sender counts as proven.
     pub fn believed() -> Self {
-        Self { standing: Standing::Proven, may_mail: true, findings: Vec::new() }
+        Self { standing: Standing::Proven, may_mail: true, findings: Vec::new(), results: Vec::new() }
     }
 
     /// Nothing was asked, for this reason: no proof.
     pub fn unproven(why: &str) -> Self {
-        Self { standing: Standing::Unproven, may_mail: true, findings: vec![why.to_owned()] }
+        Self {
+            standing: Standing::Unproven,
+            may_mail: true,
+            findings: vec![why.to_owned()],
+            results: Vec::new(),
+        }
     }
 }

@@ -11,14 +11,14 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Results;
-use crate::mail::TraceField;
+use crate::{mail::TraceField, types::Domain};
 
 /// Most results that are looked at; more are no mail of a relay that means well.
 const MAX_ENTRIES: usize = 256;
 /// Under these Exchange Online names its own servers in Received fields.
 const MICROSOFT: [&str; 2] = [".outlook.com", ".office365.com"];
 
-/// `[authentication]`, for mode = "relay".
+/// `[authentication]`, for mode = "relay"; the last three for mode = "verify" too.
 #[derive(Debug, Clone, Default)]
 pub struct RelayTrust {
     /// Peers whose fields count.
@@ -31,6 +31,10 @@ pub struct RelayTrust {
     pub below_received: bool,
     /// Peers that carry nothing but authenticated submissions of the approved domains.
     pub internal_relays: Vec<IpNet>,
+    /// Forwarders whose sealed results count where the chain of seals holds.
+    pub arc_sealers: Vec<Domain>,
+    /// From domains that only results for exactly this domain prove.
+    pub strict_alignment: Vec<Domain>,
 }
 
 /// `results_format`.
@@ -62,6 +66,11 @@ impl RelayTrust {
     /// Whether the peer carries nothing but authenticated submissions.
     pub fn is_internal(&self, peer: IpAddr) -> bool {
         holds(&self.internal_relays, peer)
+    }
+
+    /// Whether only exact alignment counts for this From domain.
+    pub fn is_strict(&self, from: &Domain) -> bool {
+        self.strict_alignment.contains(from)
     }
 
     /// The fields of a mail that one of ours wrote.
@@ -107,7 +116,17 @@ impl RelayTrust {
 }
 
 impl Believed {
-    pub(super) fn add(&mut self, results: Results) {
+    /// One value that is believed for another reason than its place.
+    pub(super) fn of(value: &str) -> Self {
+        let mut believed = Self::default();
+        let results = Results::parse(value);
+        if results.version.as_deref().is_none_or(|version| version == "1") {
+            believed.add(results);
+        }
+        believed
+    }
+
+    fn add(&mut self, results: Results) {
         let before: usize = self.fields.iter().map(|field| field.entries.len()).sum();
         self.malformed |= results.malformed || before + results.entries.len() > MAX_ENTRIES;
         self.fields.push(results);

@@ -24,10 +24,10 @@ fn trust() -> RelayTrust {
 fn judged(trust: &RelayTrust, peer: &str, top: &str, from: &str) -> Evidence {
     let raw = format!("{}\r\nFrom: {from}\r\n\r\nx\r\n", top.trim_end().replace('\n', "\r\n"));
     let message = mail::read(raw.as_bytes());
-    let address: Option<EmailAddress> = message.author.ok().map(|author| author.address);
-    let from =
-        address.as_ref().map(|address| (address, address.domain().as_str().ends_with("approved.example")));
-    judge(trust, peer.parse::<IpAddr>().unwrap(), &message.trace, from)
+    let author = message.author.as_ref().ok();
+    let from = author
+        .map(|author| (&author.address, author.address.domain().as_str().ends_with("approved.example")));
+    judge(trust, peer.parse::<IpAddr>().unwrap(), &message, from)
 }
 
 /// The standing, with a `-` where no mail may go out.
@@ -69,6 +69,7 @@ fn results_come_to_a_standing() {
         ("dkim=pass header.i=@FROM header.s=s1", "proven", "proven"),
         ("dkim=pass header.d=mail.FROM header.s=s1; dmarc=none header.from=FROM", "proven", "proven"),
         ("dkim=pass header.d=example header.s=s1", "unproven", "unproven"),
+        ("dkim=pass header.d=co.uk header.s=s1", "unproven", "unproven"),
         ("dkim=pass header.d=notFROM", "unproven", "unproven"),
         ("dkim=pass header.d=FROM.evil.example", "unproven", "unproven"),
         ("dkim=pass header.d=evil.example header.i=boss@FROM", "unproven", "unproven"),
@@ -261,6 +262,144 @@ fn exchange_online_writes_no_id() {
     }
 }
 
+/// One ARC set, newest first when several are put together.
+fn set(instance: usize, sealer: &str, results: &str) -> String {
+    let cv = if instance == 1 { "none" } else { "pass" };
+    format!(
+        "ARC-Seal: i={instance}; a=rsa-sha256; cv={cv}; d={sealer}; s=a; b=x\n\
+         ARC-Message-Signature: i={instance}; a=rsa-sha256; d={sealer}; s=a; h=From:Subject; bh=x; b=y\n\
+         ARC-Authentication-Results: i={instance}; mx.{sealer}; {results}\n"
+    )
+}
+
+/// The relay's field above its own Received field, the ARC sets below, where the relay has seen them.
+#[test]
+fn a_trusted_sealer_counts_where_the_relay_says_that_the_chain_holds() {
+    let lists = "lists.example";
+    let broken = "arc=pass (i=1); dmarc=fail header.from=approved.example";
+    let (pass, signed) = (set(1, lists, PASS), set(1, lists, "dkim=pass header.d=approved.example"));
+    let other = set(1, "evil.example", PASS);
+    let both = |newest: &str| set(2, lists, newest) + &other;
+    for (relay, sets, expected) in [
+        // What the forwarder broke, it had seen whole.
+        (broken, pass.clone(), "proven"),
+        ("arc=pass", pass.clone(), "proven"),
+        ("arc=pass", signed.clone(), "proven"),
+        // rspamd, OpenARC, Google.
+        ("arc=pass (\"lists.example:s=a:i=1\"); dmarc=none", pass.clone(), "proven"),
+        (
+            "arc=pass header.oldest-pass=0 smtp.remote-ip=192.0.2.1 arc.chain=lists.example",
+            pass.clone(),
+            "proven",
+        ),
+        ("arc=pass (i=1 spf=pass dkim=pass dmarc=pass fromdomain=approved.example)", pass.clone(), "proven"),
+        // The relay's own word is missing, is another, or is no proof of anything.
+        ("dmarc=fail header.from=approved.example", pass.clone(), "disproven-"),
+        ("arc=fail; dmarc=fail header.from=approved.example", pass.clone(), "disproven-"),
+        ("arc=pass; arc=fail", pass.clone(), "unproven"),
+        ("arc=pass what", pass.clone(), "unproven"),
+        ("arc=pass x=\"y", pass.clone(), "unproven"),
+        ("none", pass.clone(), "unproven"),
+        // Another sealer, or one that sealed last.
+        (broken, other.clone(), "disproven-"),
+        ("arc=pass", other.clone(), "unproven"),
+        ("arc=pass", set(2, "evil.example", PASS) + &pass, "unproven"),
+        ("arc=pass", String::new(), "unproven"),
+        // The newest sealer's own results count, not those that came to it.
+        ("arc=pass", both("dmarc=fail header.from=approved.example"), "unproven"),
+        ("arc=pass", both("arc=pass; dmarc=none"), "unproven"),
+        ("arc=pass", both(PASS), "proven"),
+        // What it sealed is no proof of this From.
+        ("arc=pass", set(1, lists, "dmarc=pass header.from=partner.example"), "unproven"),
+        ("arc=pass", set(1, lists, "dmarc=pass"), "unproven"),
+        ("arc=pass", set(1, lists, "dmarc=fail (dmarc=pass) header.from=approved.example"), "unproven"),
+        ("arc=pass", set(1, lists, "auth=pass smtp.auth=boss@approved.example"), "unproven"),
+        ("arc=pass", set(1, lists, "spf=pass smtp.mailfrom=approved.example"), "unproven"),
+        ("arc=pass", set(1, lists, "dkim=pass header.d=evil.example"), "unproven"),
+        ("arc=pass", pass.replace("; mx.lists.example", "; mx.lists.example 2"), "unproven"),
+        // Sets that two readers could see differently.
+        ("arc=pass", pass.clone() + &pass, "unproven"),
+        ("arc=pass", pass.replace("h=From:", "h=To:"), "unproven"),
+        ("arc=pass", pass.replace("bh=x", "l=1; bh=x"), "unproven"),
+        (broken, pass.replace("ARC-Seal:", "ARC-Seal :"), "disproven-"),
+    ] {
+        let top = format!(
+            "Authentication-Results: mx.desk.example; {relay}\nReceived: from a by mx.desk.example; x\n{sets}"
+        );
+        let sealers = RelayTrust { arc_sealers: vec![lists.parse().unwrap()], ..trust() };
+        let evidence = judged(&sealers, PEER, &top, "boss@approved.example");
+        assert_eq!(word(&evidence), expected, "{top} {:?}", evidence.findings);
+        if expected == "proven" {
+            assert!(
+                evidence.findings.iter().any(|line| line.starts_with("lists.example sealed: ")),
+                "{evidence:?}"
+            );
+            assert_ne!(
+                judged(&trust(), PEER, &top, "boss@approved.example").standing,
+                Standing::Proven,
+                "{top}"
+            );
+            assert_ne!(
+                judged(&sealers, "198.51.100.1", &top, "boss@approved.example").standing,
+                Standing::Proven
+            );
+        }
+    }
+}
+
+/// A sender can write ARC sets and results, too: below the relay's own Received field they say nothing by themselves.
+#[test]
+fn nobody_speaks_for_the_relay_about_a_chain() {
+    let top = format!(
+        "Received: from a by mx.desk.example; x\nAuthentication-Results: mx.desk.example; arc=pass\n{}",
+        set(1, "lists.example", PASS)
+    );
+    let sealers = RelayTrust { arc_sealers: vec!["lists.example".parse().unwrap()], ..trust() };
+    assert_eq!(word(&judged(&sealers, PEER, &top, "boss@approved.example")), "unproven");
+}
+
+#[test]
+fn strict_alignment_wants_exactly_the_domain() {
+    let strict = RelayTrust {
+        strict_alignment: vec!["approved.example".parse().unwrap()],
+        arc_sealers: vec!["lists.example".parse().unwrap()],
+        ..trust()
+    };
+    let sealed = |results: &str| {
+        format!(
+            "arc=pass\nReceived: from a by mx.desk.example; x\n{}",
+            set(1, "lists.example", results).trim_end()
+        )
+    };
+    for (results, relaxed, expected) in [
+        (PASS.to_owned(), "proven", "unproven"),
+        (format!("dkim=pass header.d=approved.example; {PASS}"), "proven", "proven"),
+        (format!("spf=pass smtp.mailfrom=x@approved.example; {PASS}"), "proven", "proven"),
+        (format!("dkim=pass header.d=mail.approved.example; {PASS}"), "proven", "unproven"),
+        (format!("spf=pass smtp.mailfrom=mail.approved.example; {PASS}"), "proven", "unproven"),
+        ("dkim=pass header.d=approved.example".to_owned(), "proven", "proven"),
+        ("dkim=pass header.d=mail.approved.example".to_owned(), "proven", "unproven"),
+        (FAIL.to_owned(), "disproven-", "disproven-"),
+        ("auth=pass smtp.auth=boss@approved.example".to_owned(), "proven", "proven"),
+        (sealed(PASS), "proven", "unproven"),
+        (sealed(&format!("dkim=pass header.d=approved.example; {PASS}")), "proven", "proven"),
+    ] {
+        let top = format!(
+            "Authentication-Results: mx.desk.example; {results}\nReceived: from a by mx.desk.example; x"
+        );
+        let relaxed_trust = RelayTrust { strict_alignment: Vec::new(), ..strict.clone() };
+        assert_eq!(word(&judged(&relaxed_trust, PEER, &top, "boss@approved.example")), relaxed, "{results}");
+        assert_eq!(word(&judged(&strict, PEER, &top, "boss@approved.example")), expected, "{results}");
+    }
+    let sub =
+        "Authentication-Results: mx.desk.example; dkim=pass header.d=approved.example\nReceived: by a; x";
+    assert_eq!(
+        word(&judged(&strict, PEER, sub, "boss@sub.approved.example")),
+        "proven",
+        "it names one domain"
+    );
+}
+
 #[test]
 fn internal_relays_speak_for_approved_domains_only() {
     let internal =
@@ -340,7 +479,7 @@ proptest! {
         ] {
             let raw = format!("{above}{own}{below}\r\nFrom: {boss}\r\n\r\nx");
             let message = mail::read(raw.as_bytes());
-            let evidence = judge(&trust(), PEER.parse().unwrap(), &message.trace, Some((&boss, true)));
+            let evidence = judge(&trust(), PEER.parse().unwrap(), &message, Some((&boss, true)));
             prop_assert_eq!(word(&evidence), expected);
         }
     }

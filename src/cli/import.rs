@@ -98,6 +98,7 @@ fn account(line: Line, now: Time) -> Result<Account, Vec<String>> {
             role,
             projects,
             created_at: now,
+            confirmed_at: None,
         }),
         _ => Err(mistakes),
     }

@@ -15,11 +15,12 @@ use crate::{
     http,
     ops::Clock,
     outbound,
+    templates::{Kind, Templates},
     types::{HeldId, ProjectKey, Time},
     verify::{PageMail, PageView},
 };
 
-/// What customers see of a verification
+/// What customers see of us: mails and pages
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  vestibule verification preview --out preview")]
 pub(super) struct Args {
@@ -30,9 +31,21 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Preview(PreviewArgs),
+    Templates(TemplatesArgs),
 }
 
-/// Write the verification mail, the pages behind its link and an announcement for staff as files; the links lead nowhere
+/// Write the built-in texts of our mails as files, to begin with one's own: change them, remove those that stay as they
+/// are, and name the folder in mail.templates
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  vestibule verification templates --out templates")]
+struct TemplatesArgs {
+    /// The folder; made when it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Write our mails as each project's customers get them, the pages behind the link and an announcement for staff as
+/// files; the links lead nowhere
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  vestibule verification preview --project IT --out preview")]
 struct PreviewArgs {
@@ -48,16 +61,34 @@ struct PreviewArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
-    let Command::Preview(args) = &args.command;
-    let config = args.config.load()?;
-    let files = files(&config, &chosen(&config, args.project.as_ref())?)?;
-    fs::create_dir_all(&args.out).map_err(|error| unwritable(&args.out, &error))?;
+    let (folder, files) = match &args.command {
+        Command::Preview(args) => {
+            let config = args.config.load()?;
+            (&args.out, files(&config, &chosen(&config, args.project.as_ref())?)?)
+        }
+        Command::Templates(args) => (&args.out, templates(&args.out)?),
+    };
+    fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
     for (name, bytes) in files {
-        let path = args.out.join(name);
+        let path = folder.join(name);
         fs::write(&path, bytes).map_err(|error| unwritable(&path, &error))?;
         writeln!(out, "{}", path.display())?;
     }
     Ok(())
+}
+
+/// The built-in templates. What lies there already may be somebody's work: it is not written over.
+fn templates(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let built_in = Templates::built_in();
+    let files: Vec<_> = built_in.files().map(|(name, text)| (name, text.as_bytes().to_vec())).collect();
+    match files.iter().map(|(name, _)| folder.join(name)).find(|path| path.exists()) {
+        Some(path) => {
+            let text =
+                format!("{} is there already, and is not written over; name another folder", path.display());
+            Err(Failure::failed(text))
+        }
+        None => Ok(files),
+    }
 }
 
 fn chosen<'a>(config: &'a Config, key: Option<&ProjectKey>) -> Result<Vec<&'a Project>, Failure> {
@@ -73,15 +104,19 @@ fn files(config: &Config, projects: &[&Project]) -> Result<Vec<(String, Vec<u8>)
     let now = Clock::system().now();
     let mut files = Vec::new();
     for &project in projects {
-        let preview = outbound::preview(config, project, now).map_err(Failure::failed)?;
         let key = &project.key;
-        files.push((format!("{key}-mail.eml"), preview.eml));
-        files.push((format!("{key}-mail.txt"), preview.content.text.into_bytes()));
-        files.push((format!("{key}-mail.html"), preview.content.html.into_bytes()));
+        for kind in Kind::ALL {
+            let preview = outbound::preview(config, project, kind, now).map_err(Failure::failed)?;
+            // The mail that this command is named after came first, under this name.
+            let name = if kind == Kind::Verification { "mail" } else { kind.name() };
+            files.push((format!("{key}-{name}.eml"), preview.eml));
+            files.push((format!("{key}-{name}.txt"), preview.content.text.into_bytes()));
+            files.push((format!("{key}-{name}.html"), preview.content.html.into_bytes()));
+        }
         let pages = http::preview_pages(config, &waiting(config, project, now)?);
         files.extend(pages.into_iter().map(|(name, html)| (format!("{key}-{name}"), html.into_bytes())));
     }
-    let announcement = outbound::announcement(config).map_err(Failure::failed)?;
+    let announcement = outbound::announcement(config, now).map_err(Failure::failed)?;
     files.push(("announcement.txt".to_owned(), announcement.into_bytes()));
     Ok(files)
 }

@@ -78,7 +78,9 @@ fn account(account: &Value) -> String {
         return "none".to_owned();
     }
     let mut words = ["kind", "role", "status"].map(|field| inline(&account[field])).join(", ");
-    for (before, field) in [("customer of", "projects"), ("since", "created_at")] {
+    for (before, field) in
+        [("customer of", "projects"), ("since", "created_at"), ("confirmed", "confirmed_at")]
+    {
         let value = inline(&account[field]);
         if !value.is_empty() {
             words = format!("{words}, {before} {value}");
@@ -121,6 +123,7 @@ fn mailed(mail: &Value) -> String {
     match mail["state"].as_str() {
         Some("sent") => format!("{at}  mail sent, link until {expires}: {}", inline(&mail["reply"])),
         Some("failed") => format!("{at}  mail given up: {}", inline(&mail["error"])),
+        Some("undeliverable") => format!("{at}  mail came back: {}", inline(&mail["error"])),
         _ => format!("{}  mail due, link until {expires}", inline(&mail["due_at"])),
     }
 }
@@ -178,6 +181,7 @@ mod tests {
                     {"state": "waiting", "due_at": "D2", "expires_at": "E2"}]},
                 {"asked_at": "A1", "opened_at": "O1", "state": "verified", "at": "V1", "handed_on": 2, "not_mine": 1,
                  "mails": [{"state": "failed", "at": "F1", "error": "550 no"},
+                           {"state": "undeliverable", "at": "U1", "error": "5.1.1 no such user"},
                            {"state": "sent", "at": "S1", "expires_at": "E1", "reply": "250 ok"}]}],
             "deliveries": [{"due_at": "D2", "kind": "verification", "attempts": 3, "last_error": "451 later"}],
         });
@@ -187,7 +191,7 @@ mod tests {
             "verification.never_mail names it",
             "no verification mail before Q\n",
             "A2  asked\nD2  mail due, link until E2\n",
-            "  not answered yet\nA1  asked\nF1  mail given up: 550 no\nS1  mail sent, link until E1: 250 ok\n\
+            "  not answered yet\nA1  asked\nF1  mail given up: 550 no\nU1  mail came back: 5.1.1 no such user\nS1  mail sent, link until E1: 250 ok\n\
              O1  page opened for the first time\nV1  verified: 2 handed on, 1 not theirs\n",
             "D2   verification  3      451 later\n",
         ] {

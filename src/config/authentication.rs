@@ -13,6 +13,16 @@ use crate::authn::{AuthenticationMode, RelayTrust, ResultsFormat};
 
 const TABLE: &str = "authentication";
 
+/// What the organisation's own mail needs where no relay is named for it.
+const OWN_PEOPLE: &str = "authentication.internal_relays is empty: mail of an approved domain is proven only by dmarc=pass, an \
+     aligned dkim=pass, or auth=pass with the sender's address. Mail that your people submit often has none of these and is then \
+     held each time: let the submission server write auth=pass, or deliver its mail from an address of its own and name that in \
+     internal_relays";
+/// The same behind Exchange Online.
+const OWN_PEOPLE_ONLINE: &str = "authentication.internal_relays is empty: Exchange Online writes no auth=pass, and dmarc=none for \
+     mail within your own organisation, which is then held each time: send it over a connector and a relay address of its own, and \
+     name that in internal_relays";
+
 pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig> {
     let at = scope(r, TABLE)?;
     let mode = r.value(&at, "mode", words::authentication_mode);
@@ -22,7 +32,7 @@ pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig>
     let below_received = r.value(&at, "results_below_received", values::truth);
     let internal_relays = r.list(&at, "internal_relays", names::network);
     let sealers = r.list(&at, "trusted_arc_sealers", names::domain);
-    let strict_alignment = r.list(&at, "strict_alignment", names::domain);
+    let strict = r.list(&at, "strict_alignment", names::domain);
     let resolver = r.optional(&at, "resolver", names::resolver);
     let retry_window = r.value(&at, "retry_window", values::duration_or_zero);
     let relay = RelayTrust {
@@ -31,10 +41,11 @@ pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig>
         format: format?,
         below_received: below_received?,
         internal_relays: plain(internal_relays?),
+        arc_sealers: plain(sealers?),
+        strict_alignment: plain(strict?),
     };
-    let verify = VerifyConfig { resolver, retry_window: retry_window?, trusted_arc_sealers: plain(sealers?) };
-    let settings =
-        AuthenticationConfig { mode: mode?, relay, strict_alignment: plain(strict_alignment?), verify };
+    let verify = VerifyConfig { resolver, retry_window: retry_window? };
+    let settings = AuthenticationConfig { mode: mode?, relay, verify };
     if settings.mode == AuthenticationMode::Relay {
         needed(r, &settings.relay);
     }
@@ -56,8 +67,8 @@ fn idle(settings: &AuthenticationConfig) -> Vec<&'static str> {
         ("results_format", &[Off, Verify], relay.format != ResultsFormat::Rfc8601),
         ("results_below_received", &[Off, Verify], relay.below_received),
         ("internal_relays", &[Off], !relay.internal_relays.is_empty()),
-        ("trusted_arc_sealers", &[Off, Relay], !verify.trusted_arc_sealers.is_empty()),
-        ("strict_alignment", &[Off], !settings.strict_alignment.is_empty()),
+        ("trusted_arc_sealers", &[Off], !relay.arc_sealers.is_empty()),
+        ("strict_alignment", &[Off], !relay.strict_alignment.is_empty()),
         ("resolver", &[Off, Relay], verify.resolver.is_some()),
     ];
     let idle = keys.into_iter().filter(|(_, modes, set)| *set && modes.contains(&settings.mode));
@@ -103,6 +114,13 @@ fn needed(r: &mut Reader<'_>, relay: &RelayTrust) {
             "remove the key `results_below_received`",
         );
     }
+    if relay.format == ResultsFormat::ExchangeOnline && !relay.arc_sealers.is_empty() {
+        miss(
+            "trusted_arc_sealers",
+            "Exchange Online seals each mail itself, so no forwarder's seal is the newest here",
+            "remove the key `trusted_arc_sealers`, and name the sealers to Exchange Online (Set-ArcConfig)",
+        );
+    }
 }
 
 /// What the mode trusts, for `check` and the log.
@@ -145,15 +163,29 @@ fn relay(config: &Config, out: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    if !trust.arc_sealers.is_empty() {
+        out.push(
+            "authentication.trusted_arc_sealers: where a relay of yours says arc=pass, these forwarders may say that DMARC or \
+             DKIM passed for any From; a relay that seals mail itself is the newest sealer, and then none of these counts"
+                .to_owned(),
+        );
+    }
+    for domain in &trust.strict_alignment {
+        if !config.access.internal.approved_domains.contains(domain) {
+            out.push(format!(
+                "authentication.strict_alignment names {domain}, which is not in access.internal.approved_domains"
+            ));
+        }
+    }
     let internal = &config.access.internal;
     let own_people = internal.use_approved_domains && !internal.approved_domains.is_empty();
     if own_people && trust.internal_relays.is_empty() {
         out.push(
-            "authentication.internal_relays is empty: mail of an approved domain is proven only by dmarc=pass, an aligned \
-             dkim=pass, or auth=pass with the sender's address. Mail that your people submit often has none of these and is \
-             then held each time: let the submission server write auth=pass, or deliver its mail from an address of its own \
-             and name that in internal_relays"
-                .to_owned(),
+            match trust.format {
+                ResultsFormat::Rfc8601 => OWN_PEOPLE,
+                ResultsFormat::ExchangeOnline => OWN_PEOPLE_ONLINE,
+            }
+            .to_owned(),
         );
     }
 }
@@ -168,10 +200,9 @@ fn verify(config: &Config, out: &mut Vec<String>) {
         "a DMARC pass, or without a DMARC record an aligned DKIM signature (for domains that are not approved an aligned SPF \
          pass too), by the word of {server}"
     )];
-    let sealers: Vec<_> = settings.verify.trusted_arc_sealers.iter().map(ToString::to_string).collect();
-    if !sealers.is_empty() {
-        believed
-            .push(format!("what {} found, where their ARC seal is the newest and holds", sealers.join(", ")));
+    if !settings.relay.arc_sealers.is_empty() {
+        let sealers = texts(&settings.relay.arc_sealers);
+        believed.push(format!("what {sealers} found, where their ARC seal is the newest and holds"));
     }
     let internal = &settings.relay.internal_relays;
     if !internal.is_empty() {
@@ -200,7 +231,7 @@ fn networks(networks: &[ipnet::IpNet]) -> String {
 fn believed(trust: &RelayTrust) -> String {
     let mut parts = Vec::new();
     if !trust.results_from.is_empty() {
-        let peers = networks(&trust.results_from);
+        let peers = texts(&trust.results_from);
         parts.push(match trust.format {
             ResultsFormat::Rfc8601 => {
                 let ids = trust.authserv_ids.join(", ");
@@ -212,9 +243,16 @@ fn believed(trust: &RelayTrust) -> String {
             }
         });
     }
+    if !trust.arc_sealers.is_empty() {
+        parts.push(format!("what {} sealed where those say arc=pass", texts(&trust.arc_sealers)));
+    }
     if !trust.internal_relays.is_empty() {
-        let peers = networks(&trust.internal_relays);
+        let peers = texts(&trust.internal_relays);
         parts.push(format!("every From of an approved domain from peers in {peers}"));
     }
     format!("believed is {}; all other senders are unproven", parts.join(", and "))
+}
+
+fn texts(values: &[impl ToString]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -12,8 +12,9 @@ use super::model::{
 };
 use super::retention::{Keep, Retention};
 use crate::{
-    access::DomainList,
+    access::{DomainList, SenderList},
     authn::{AuthenticationMode, ResultsFormat},
+    templates::Language,
 };
 
 /// Stands for a secret.
@@ -30,7 +31,7 @@ impl Config {
             "http": http(self),
             "store": store(self),
             "retention": retention(self),
-            "mail": {"relay": relay(&self.mail.relay), "from": from(self)},
+            "mail": mail(self),
             "verification": verification(self),
             "authentication": authentication(self),
             "access": access(self),
@@ -113,8 +114,8 @@ fn authentication(config: &Config) -> Value {
         AuthenticationMode::Verify => json!({
             "mode": "verify",
             "internal_relays": texts(&settings.relay.internal_relays),
-            "trusted_arc_sealers": settings.verify.trusted_arc_sealers,
-            "strict_alignment": settings.strict_alignment,
+            "trusted_arc_sealers": texts(&settings.relay.arc_sealers),
+            "strict_alignment": texts(&settings.relay.strict_alignment),
             "resolver": settings.verify.resolver,
             "retry_window": duration(settings.verify.retry_window),
         }),
@@ -133,7 +134,8 @@ fn relay_mode(settings: &AuthenticationConfig) -> Value {
         },
         "results_below_received": relay.below_received,
         "internal_relays": texts(&relay.internal_relays),
-        "strict_alignment": settings.strict_alignment,
+        "trusted_arc_sealers": texts(&relay.arc_sealers),
+        "strict_alignment": texts(&relay.strict_alignment),
     })
 }
 
@@ -152,6 +154,30 @@ fn store(config: &Config) -> Value {
         "min_free": config.store.min_free,
         "duplicate_window": duration(config.store.duplicate_window),
         "one_request_per_mail": config.store.one_request_per_mail,
+    })
+}
+
+/// The operator's templates are settings too: they are shown by the digest of all texts in force.
+fn mail(config: &Config) -> Value {
+    let mail = &config.mail;
+    let relay_ca = match &config.mail.relay {
+        Relay::Smtp(relay) => relay.authorities.as_ref().map(|all| format!("certificates: {}", all.len())),
+        Relay::Directory(_) => None,
+    };
+    let texts: Vec<String> = mail.templates.files().map(|(name, text)| format!("{name}\0{text}")).collect();
+    json!({
+        "relay": relay(&mail.relay),
+        "relay_ca": relay_ca,
+        "from": from(config),
+        "acknowledge": mail.acknowledge,
+        "max_acknowledgements_per_address_per_day": mail.max_acknowledgements_per_address_per_day,
+        "max_acknowledgements_per_minute": mail.max_acknowledgements_per_minute,
+        "bounce_domain": mail.bounce_domain,
+        "language": mail.language.as_str(),
+        "templates": mail.templates_folder.as_ref().map(|folder| json!({
+            "path": folder.display().to_string(),
+            "digest": version(&texts.join("\0")),
+        })),
     })
 }
 
@@ -183,8 +209,6 @@ fn from(config: &Config) -> String {
 
 fn verification(config: &Config) -> Value {
     let verification = &config.verification;
-    let mut never_mail = texts(&verification.never_mail_addresses);
-    never_mail.extend(texts(verification.never_mail_domains.entries()));
     json!({
         "link_lifetime": duration(verification.link_lifetime),
         "hold_for": duration(verification.hold_for),
@@ -192,7 +216,7 @@ fn verification(config: &Config) -> Value {
         "max_mails_per_address_per_day": verification.max_mails_per_address_per_day,
         "max_mails_per_minute": verification.max_mails_per_minute,
         "max_mails_per_minute_external": verification.max_mails_per_minute_external,
-        "never_mail": shortened(never_mail),
+        "never_mail": senders(&verification.never_mail),
         "max_held_per_address": config.access.max_held_per_address,
         "contact": verification.contact,
     })
@@ -209,6 +233,7 @@ fn access(config: &Config) -> Value {
             "allow_portal_only_accounts": access.external.allow_portal_only_accounts,
             "only_allowed_domains": access.external.only_allowed_domains,
             "allowed_domains": domains(&access.external.allowed_domains),
+            "confirm_address": config.mail.confirm_address,
         },
         "portal": {
             "account_creation": access.portal.account_creation.as_str(),
@@ -230,6 +255,12 @@ fn shortened(mut entries: Vec<String>) -> Value {
     json!({"entries": entries.len(), "digest": version(&entries.join("\n"))})
 }
 
+fn senders(list: &SenderList) -> Value {
+    let mut entries = texts(&list.addresses);
+    entries.extend(texts(list.domains.entries()));
+    shortened(entries)
+}
+
 fn project(project: &Project) -> Value {
     json!({
         "key": project.key,
@@ -238,6 +269,8 @@ fn project(project: &Project) -> Value {
         "access": project.access.as_str(),
         "on_closed": project.on_closed.as_str(),
         "via_lists": project.via_lists,
+        "language": project.language.as_ref().map(Language::as_str),
+        "allow_automatic_from": senders(&project.allow_automatic_from),
     })
 }
 

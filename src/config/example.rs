@@ -42,9 +42,6 @@ fn line(out: &mut String, key: &Key) {
     for line in key.meaning {
         let _ = writeln!(out, "# {line}");
     }
-    if key.later {
-        let _ = writeln!(out, "# Not yet built: refused when set.");
-    }
     let _ = match key.shown {
         Shown::Required(value) | Shown::Suggested(value) => writeln!(out, "{} = {value}", key.name),
         Shown::Default(value) => writeln!(out, "#{} = {value}", key.name),

@@ -48,6 +48,7 @@ pub(super) fn projects(
         projects.extend(finished(project));
     }
     postmaster(r, &routes);
+    bounces(r, &inboxes);
     Some((projects, routes))
 }
 
@@ -66,6 +67,8 @@ fn finished(project: WrittenProject<'_>) -> Option<Project> {
         access: project.access?,
         on_closed: project.on_closed?,
         via_lists: project.via_lists?,
+        language: project.language,
+        allow_automatic_from: project.allow_automatic_from?,
     })
 }
 
@@ -116,9 +119,26 @@ fn postmaster(r: &mut Reader<'_>, routes: &RouteTable) {
         Some(Route::Postmaster) => {
             "this is one of the addresses that are forwarded to it: the mail would loop".to_owned()
         }
-        None => return,
+        Some(Route::Bounce(_)) | None => return,
     };
     at_key(r, ("smtp", "postmaster"), None, Wrong::new(problem, "name a mailbox on another mail server"));
+}
+
+/// What is sent to a bounce address and is no bounce of ours is refused: nothing else can live in that domain.
+fn bounces<V>(r: &mut Reader<'_>, inboxes: &HashMap<String, V>) {
+    let Some(domain) = r.peek("mail", "bounce_domain", names::domain) else { return };
+    let from = r.peek("mail", "from", names::mailbox).map(|from| from.address.to_string());
+    let postmaster = r.peek("smtp", "postmaster", names::address).map(|address| address.to_string());
+    let mut others: Vec<&String> = inboxes.keys().chain(&from).chain(&postmaster).collect();
+    others.sort_unstable();
+    let within = |address: &&&String| {
+        address.rsplit_once('@').is_some_and(|(_, at)| at.eq_ignore_ascii_case(domain.as_str()))
+    };
+    if let Some(other) = others.iter().find(within) {
+        let problem = format!("\"{other}\" is in this domain, which takes nothing but bounces");
+        let fix = "give the bounces a domain of their own, such as \"bounce.help.example.com\"";
+        at_key(r, ("mail", "bounce_domain"), None, Wrong::new(problem, fix));
+    }
 }
 
 /// A table of routes without projects; with a stand-in where our host name can't be read.

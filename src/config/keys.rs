@@ -23,8 +23,6 @@ pub(super) struct Key {
     pub(super) shown: Shown,
     /// What it does, in lines for the example file.
     pub(super) meaning: &'static [&'static str],
-    /// Whether what it does is still to come; only its default is taken.
-    pub(super) later: bool,
 }
 
 /// One table of the file.
@@ -54,11 +52,7 @@ pub(super) fn section(name: &str) -> Option<&'static Section> {
 pub(super) const PROJECTS: &str = "projects";
 
 const fn key(name: &'static str, shown: Shown, meaning: &'static [&'static str]) -> Key {
-    Key { name, shown, meaning, later: false }
-}
-
-const fn later(name: &'static str, shown: Shown, meaning: &'static [&'static str]) -> Key {
-    Key { name, shown, meaning, later: true }
+    Key { name, shown, meaning }
 }
 
 use Shown::{Default, Required, Suggested, Unset};
@@ -300,6 +294,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 ],
             ),
             key(
+                "relay_ca",
+                Unset("\"/etc/vestibule/relay-ca.pem\""),
+                &[
+                    "Certificates, PEM, of the authorities that the relay's certificate must come from (relative: to this",
+                    "file's folder). Unset: those that the system trusts. SIGHUP reads it again.",
+                ],
+            ),
+            key(
                 "from",
                 Required("\"Example Help <help@example.com>\""),
                 &[
@@ -307,11 +309,45 @@ pub(super) const SECTIONS: &[Section] = &[
                     "with the mail that it is about.",
                 ],
             ),
-            later("acknowledge", Default("false"), &["Mail the customer the request's key."]),
-            later(
+            key(
+                "acknowledge",
+                Default("false"),
+                &[
+                    "Mail the customer the request's key: one mail for each new request of a proven sender, none to machines.",
+                ],
+            ),
+            key(
+                "max_acknowledgements_per_address_per_day",
+                Default("20"),
+                &[
+                    "Most of them to one address in 24 hours, 1 to 10000; the last one says so. Requests are taken all the same.",
+                ],
+            ),
+            key(
+                "max_acknowledgements_per_minute",
+                Default("60"),
+                &["Most of them a minute in all; the others wait their turn."],
+            ),
+            key(
                 "bounce_domain",
                 Unset("\"bounce.help.example.com\""),
-                &["Our mails get a keyed envelope sender in this domain, so that bounces are seen."],
+                &[
+                    "Our mails get a keyed envelope sender in this domain, so that bounces are seen. Its mail must come to us.",
+                    "Unset: the null envelope sender.",
+                ],
+            ),
+            key(
+                "language",
+                Default("\"en\""),
+                &["The language of our mails: \"en\", \"de\", \"fr\", or one that `templates` has."],
+            ),
+            key(
+                "templates",
+                Unset("\"templates\""),
+                &[
+                    "A folder with texts of our mails that replace those built in (relative: to this file's folder). Begin with",
+                    "`vestibule verification templates --out DIR`; docs/templates.md tells what they can say.",
+                ],
             ),
         ],
     },
@@ -416,8 +452,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "trusted_arc_sealers",
                 Default("[]"),
                 &[
-                    "mode = \"verify\": domains of forwarders. What they found counts where their seal is the newest of the mail's",
-                    "ARC chain and the chain holds.",
+                    "Domains of forwarders: what they found counts where their seal is the newest of the mail's ARC chain and the",
+                    "chain holds: as the relay says (arc=pass), with mode = \"verify\" as we check.",
                 ],
             ),
             key(
@@ -475,7 +511,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             key("only_allowed_domains", Default("false"), &["Only those of an allowed domain."]),
             key("allowed_domains", Default("[]"), &["The allowed domains, written as above."]),
-            later(
+            key(
                 "confirm_address",
                 Default("false"),
                 &["Mail a new portal-only customer a link that confirms the address; it gates nothing."],
@@ -543,6 +579,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 Default("[]"),
                 &[
                     "List-Ids of groups that forward to these addresses: their list fields are no sign of a machine.",
+                ],
+            ),
+            key("language", Unset("\"de\""), &["The language of our mails about it. Unset: mail.language."]),
+            key(
+                "allow_automatic_from",
+                Default("[]"),
+                &[
+                    "Machines that may be customers: addresses and domains (\"*.monitoring.example\") whose automatic mail is decided",
+                    "like a person's. Known accounts only; bounces and loops never; nothing is mailed to them.",
                 ],
             ),
         ],

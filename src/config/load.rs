@@ -11,15 +11,25 @@ use super::{
     model::Config,
     reader::Reader,
     sections::{self, ReadFile},
-    unknown, warnings,
+    texts, unknown, warnings,
 };
 
-/// Reads a configuration file, and the files that it may name: token, certificate, key.
+/// Reads a configuration file, and the files that it may name: token, certificate, key, templates.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     match fs::read_to_string(path) {
-        Ok(text) => parse(&text, path, &|file| fs::read_to_string(file)),
+        Ok(text) => parse(&text, path, &read_or_list),
         Err(error) => Err(unreadable(path, &error)),
     }
+}
+
+fn read_or_list(path: &Path) -> io::Result<String> {
+    if !path.is_dir() {
+        return fs::read_to_string(path);
+    }
+    let names = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names: Vec<String> = names.collect::<io::Result<_>>()?;
+    names.sort_unstable();
+    Ok(names.join("\n"))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
@@ -37,7 +47,8 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
 }
 
 /// Reads a configuration from its text. `path` names it in messages; its folder is what relative paths are relative to.
-/// `read_file` reads the files of `http.admin_token_file` and `smtp.tls`.
+/// `read_file` reads the files of `http.admin_token_file`, `smtp.tls`, `mail.relay_ca` and `mail.templates`; of a folder it
+/// answers the names in it, one a line.
 pub fn parse(
     text: &str,
     path: &Path,
@@ -80,7 +91,7 @@ fn read<'d>(
     let http = sections::http(r, folder, read_file);
     let store = sections::store(r, folder);
     let retention = sections::retention(r);
-    let mail = sections::mail(r, folder);
+    let mail = sections::mail(r, folder, read_file);
     let verification = sections::verification(r);
     let authentication = authentication::authentication(r);
     let access = sections::access(r, verification.as_ref().map(|(_, max_held)| *max_held));
@@ -90,6 +101,9 @@ fn read<'d>(
     checks::site(r);
     for project in &projects {
         checks::permission(r, project);
+    }
+    if let Some(mail) = &mail {
+        texts::languages(r, mail, &projects);
     }
     let (projects, routes) = inboxes::projects(r, projects)?;
 
@@ -137,18 +151,6 @@ mod tests {
             .iter()
             .flat_map(|section| section.keys.iter().map(|key| format!("{}.{}", section.name, key.name)));
         assert_eq!(reader.asked, known.collect::<BTreeSet<String>>());
-    }
-
-    #[test]
-    fn every_key_of_a_later_issue_is_refused_when_set() {
-        let text = include_str!("../../fixtures/config/bad-later.toml");
-        let errors = parse(text, Path::new("x.toml"), &|_| Err(io::Error::other("none"))).unwrap_err();
-        let refused = errors.mistakes().iter().map(|mistake| mistake.key.clone());
-        let later = SECTIONS.iter().flat_map(|section| {
-            let keys = section.keys.iter().filter(|key| key.later);
-            keys.map(|key| format!("{}.{}", section.name, key.name))
-        });
-        assert_eq!(refused.collect::<BTreeSet<String>>(), later.collect());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod reader;
 mod retention;
 mod secrets;
 mod sections;
+mod texts;
 mod tls;
 mod unknown;
 mod urls;

@@ -4,13 +4,15 @@
 use std::{collections::HashSet, net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
 
 use super::retention::Retention;
 use crate::{
-    access::{OnClosed, ProjectAccess, SiteAccess},
+    access::{AccessSettings, OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     mail::MAX_PARTICIPANTS,
     smtp::RouteTable,
+    templates::{Language, Templates},
     types::{Domain, EmailAddress, ProjectKey},
 };
 
@@ -55,10 +57,28 @@ impl Config {
         self.projects.iter().find(|project| project.key == *key)
     }
 
-    /// Whether the address is one of our inboxes or the sender of our mail; such a From is no usable sender
-    /// (access-rules, check 3).
+    /// What a decision for the project rests on.
+    pub fn access_settings<'a>(&'a self, project: &'a Project) -> AccessSettings<'a> {
+        AccessSettings {
+            site: &self.access,
+            project: project.access,
+            on_closed: project.on_closed,
+            automatic_from: &project.allow_automatic_from,
+        }
+    }
+
+    /// Whether the address is one of our inboxes, the sender of our mail or where its bounces go; such a From is no usable
+    /// sender (access-rules, check 3).
     pub fn is_own_address(&self, address: &EmailAddress) -> bool {
-        self.mail.from.address == *address || self.routes.route(address).is_some()
+        self.mail.from.address == *address
+            || self.mail.bounce_domain.as_ref() == Some(address.domain())
+            || self.routes.route(address).is_some()
+    }
+
+    /// The language of our mails about a project; the site's for one that is configured no more.
+    pub fn language(&self, project: &ProjectKey) -> &Language {
+        let own = self.project(project).and_then(|project| project.language.as_ref());
+        own.unwrap_or(&self.mail.language)
     }
 
     /// Of the addresses in To and Cc of a mail those that become participants: all but ours and the sender's, at most
@@ -190,6 +210,22 @@ pub struct MailConfig {
     pub relay: Relay,
     /// The From of it.
     pub from: Mailbox,
+    /// Whether new requests are acknowledged.
+    pub acknowledge: bool,
+    /// Most acknowledgements to one address in 24 hours.
+    pub max_acknowledgements_per_address_per_day: NonZeroU32,
+    /// Most acknowledgements a minute.
+    pub max_acknowledgements_per_minute: NonZeroU32,
+    /// `[access.external] confirm_address`: whether a new portal-only customer is asked to confirm the address.
+    pub confirm_address: bool,
+    /// Where bounces of our mail go; `None`: our mail has the null reverse-path.
+    pub bounce_domain: Option<Domain>,
+    /// The language of mails about projects that have none of their own.
+    pub language: Language,
+    /// The operator's templates. A relative path is relative to the configuration file.
+    pub templates_folder: Option<PathBuf>,
+    /// All templates in force.
+    pub templates: Arc<Templates>,
 }
 
 /// A display name and an address.
@@ -221,6 +257,8 @@ pub struct SmtpRelay {
     pub security: RelaySecurity,
     /// User name and password.
     pub credentials: Option<(String, String)>,
+    /// Who may have issued its certificate, instead of the authorities that the system trusts; never empty.
+    pub authorities: Option<Vec<CertificateDer<'static>>>,
 }
 
 impl std::fmt::Debug for SmtpRelay {
@@ -231,6 +269,7 @@ impl std::fmt::Debug for SmtpRelay {
             .field("port", &self.port)
             .field("security", &self.security)
             .field("credentials", &login)
+            .field("authorities", &self.authorities.as_ref().map(Vec::len))
             .finish()
     }
 }
@@ -261,10 +300,8 @@ pub struct VerificationConfig {
     pub max_mails_per_minute: NonZeroU32,
     /// Most a minute to all others.
     pub max_mails_per_minute_external: NonZeroU32,
-    /// Addresses that get none.
-    pub never_mail_addresses: Vec<EmailAddress>,
-    /// Domains that get none.
-    pub never_mail_domains: crate::access::DomainList,
+    /// Who gets none.
+    pub never_mail: SenderList,
     /// Whom to ask; printed in the mail and on the page.
     pub contact: Option<String>,
 }
@@ -272,7 +309,7 @@ pub struct VerificationConfig {
 impl VerificationConfig {
     /// Whether the address may be sent verification mail at all (`never_mail`).
     pub fn may_mail(&self, address: &EmailAddress) -> bool {
-        !self.never_mail_addresses.contains(address) && !self.never_mail_domains.contains(address.domain())
+        !self.never_mail.contains(address)
     }
 }
 
@@ -281,19 +318,10 @@ impl VerificationConfig {
 pub struct AuthenticationConfig {
     /// How senders are judged.
     pub mode: AuthenticationMode,
-    /// Whom mode = "relay" believes.
+    /// Whom mode = "relay" believes; seals, strict alignment and internal relays are those of mode = "verify" too.
     pub relay: RelayTrust,
-    /// Domains for whose From only an exact match is aligned.
-    pub strict_alignment: Vec<Domain>,
     /// What mode = "verify" needs.
     pub verify: VerifyConfig,
-}
-
-impl AuthenticationConfig {
-    /// Whether only exactly this domain may speak for a From of it (`strict_alignment`).
-    pub fn is_strict(&self, domain: &Domain) -> bool {
-        self.strict_alignment.contains(domain)
-    }
 }
 
 /// `[authentication]`, for mode = "verify".
@@ -303,8 +331,6 @@ pub struct VerifyConfig {
     pub resolver: Option<SocketAddr>,
     /// How old a mail may be for a temporary failure of DNS to send it back to its relay; zero = never.
     pub retry_window: Duration,
-    /// Whose ARC seals count.
-    pub trusted_arc_sealers: Vec<Domain>,
 }
 
 /// One service project.
@@ -322,6 +348,10 @@ pub struct Project {
     pub on_closed: OnClosed,
     /// List-Ids of groups that forward to its addresses, lower case, without angle brackets.
     pub via_lists: Vec<String>,
+    /// The language of our mails about it; `None` = the site's.
+    pub language: Option<Language>,
+    /// Machines that may be its customers, where they have an account.
+    pub allow_automatic_from: SenderList,
 }
 
 /// `[log]`.

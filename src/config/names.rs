@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     access::DomainEntry,
+    templates::Language,
     types::{AddressError, Domain, EmailAddress, ProjectKey},
 };
 
@@ -47,19 +48,23 @@ pub(super) fn address(value: &DeValue<'_>) -> Read<EmailAddress> {
     })
 }
 
-/// One entry of `never_mail`.
+/// One entry of a list of senders: `never_mail`, `allow_automatic_from`.
 #[derive(Debug, Clone)]
-pub(super) enum NeverMail {
+pub(super) enum SenderEntry {
     Address(EmailAddress),
     Domain(DomainEntry),
 }
 
-pub(super) fn never_mail(value: &DeValue<'_>) -> Read<NeverMail> {
+pub(super) fn sender_entry(value: &DeValue<'_>) -> Read<SenderEntry> {
     let text = str(value, "\"ceo@example.com\"")?;
-    if text.contains('@') {
-        return address(value).map(NeverMail::Address);
+    if let Some(domain) = text.strip_prefix("*@") {
+        let fix = format!("write the domain alone: \"{domain}\"");
+        return Err(Wrong::new(format!("\"{text}\" is no mail address: a * stands in domains only"), fix));
     }
-    domain_entry(value).map(NeverMail::Domain)
+    if text.contains('@') {
+        return address(value).map(SenderEntry::Address);
+    }
+    domain_entry(value).map(SenderEntry::Domain)
 }
 
 /// One entry of a project's `addresses`.
@@ -101,6 +106,13 @@ pub(super) fn project_key(value: &DeValue<'_>) -> Read<ProjectKey> {
         };
         Wrong::new(format!("\"{text}\" is no project key"), fix)
     })
+}
+
+/// The language of our mails.
+pub(super) fn language(value: &DeValue<'_>) -> Read<Language> {
+    let text = str(value, "\"de\"")?;
+    let fix = "write its tag, such as \"en\", \"de\" or \"pt-br\"";
+    text.parse().map_err(|error| Wrong::new(format!("\"{text}\" is {error}"), fix))
 }
 
 /// A List-Id (RFC 2919), with or without angle brackets; lower case, without them.

@@ -1,20 +1,26 @@
 //! Reads each table of the file into its part of [`Config`](super::Config). Every key of a table is read before the first
 //! `?`, so that one mistake hides no other.
 
-use std::{io, num::NonZeroU32, path::Path};
+use std::{io, num::NonZeroU32, path::Path, sync::Arc};
 
 use super::{
     keys::{PROJECTS, section},
-    model::{AdminToken, HttpConfig, LogConfig, MailConfig, SmtpConfig, StoreConfig, VerificationConfig},
-    names::{self, Inbox, NeverMail},
+    model::{
+        AdminToken, HttpConfig, LogConfig, MailConfig, Relay, RelaySecurity, SmtpConfig, StoreConfig,
+        VerificationConfig,
+    },
+    names::{self, Inbox, SenderEntry},
     reader::{Placed, Reader, Scope},
     retention::Retention,
-    tls, urls,
+    texts, tls, urls,
     values::{self, Wrong},
     words,
 };
 use crate::{
-    access::{DomainEntry, DomainList, External, Internal, OnClosed, Portal, ProjectAccess, SiteAccess},
+    access::{
+        DomainEntry, DomainList, External, Internal, OnClosed, Portal, ProjectAccess, SenderList, SiteAccess,
+    },
+    templates::Language,
     types::{Domain, ProjectKey},
 };
 
@@ -27,33 +33,11 @@ const MIN_TOKEN: usize = 16;
 /// Largest size elsewhere: 1 PiB; more is a slip.
 const MAX_SIZE: u64 = 1 << 50;
 
-/// Reads the file that a key names, relative to the configuration file.
+/// Reads the file that a key names, relative to the configuration file; of a folder the names in it, one a line.
 pub(super) type ReadFile<'r> = dyn Fn(&Path) -> io::Result<String> + 'r;
 
 pub(super) fn scope<'d>(r: &Reader<'d>, name: &str) -> Option<Scope<'d>> {
     section(name).map(|section| r.scope(section))
-}
-
-/// A key of a later issue: it is read, and refused unless it says what holds anyway.
-fn later<T>(
-    r: &mut Reader<'_>,
-    at: (&str, &str),
-    read: impl Fn(&toml::de::DeValue<'_>) -> Result<T, Wrong>,
-    idle: impl Fn(&T) -> bool,
-) {
-    let Some(scope) = scope(r, at.0) else { return };
-    if r.optional(&scope, at.1, read).is_some_and(|value| !idle(&value)) {
-        not_yet(r, &scope, at.1);
-    }
-}
-
-pub(super) fn not_yet(r: &mut Reader<'_>, scope: &Scope<'_>, name: &str) {
-    let fix = format!("remove the key `{name}` for now");
-    r.mistake(scope, name, Wrong::new("this is not yet built", fix));
-}
-
-fn never<T>(_: &T) -> bool {
-    false
 }
 
 pub(super) fn hostname(r: &mut Reader<'_>) -> Option<Domain> {
@@ -200,13 +184,38 @@ pub(super) fn retention(r: &mut Reader<'_>) -> Option<Retention> {
     Some(retention)
 }
 
-pub(super) fn mail(r: &mut Reader<'_>, folder: &Path) -> Option<MailConfig> {
+pub(super) fn mail(r: &mut Reader<'_>, folder: &Path, read_file: &ReadFile<'_>) -> Option<MailConfig> {
     let at = scope(r, "mail")?;
-    let relay = r.value(&at, "relay", urls::relay(folder));
+    let mut relay = r.value(&at, "relay", urls::relay(folder));
+    let authorities = tls::authorities(r, &at, folder, read_file);
+    match &mut relay {
+        Some(Relay::Smtp(relay)) if relay.security != RelaySecurity::None => relay.authorities = authorities,
+        Some(_) if authorities.is_some() => {
+            r.warnings.push("mail.relay_ca has no effect: mail.relay is not spoken to within TLS".to_owned());
+        }
+        _ => {}
+    }
     let from = r.value(&at, "from", names::mailbox);
-    later(r, ("mail", "acknowledge"), values::truth, |on| !on);
-    later(r, ("mail", "bounce_domain"), names::domain, never);
-    Some(MailConfig { relay: relay?, from: from? })
+    let acknowledge = r.value(&at, "acknowledge", values::truth);
+    let per_day = r.value(&at, "max_acknowledgements_per_address_per_day", values::number(1, 10_000));
+    let per_minute = r.value(&at, "max_acknowledgements_per_minute", values::number(1, 100_000));
+    let bounce_domain = r.optional(&at, "bounce_domain", names::domain);
+    let language = r.value(&at, "language", names::language);
+    let (templates_folder, templates) = texts::templates(r, &at, folder, read_file);
+    let confirm_address =
+        scope(r, "access.external").and_then(|external| r.value(&external, "confirm_address", values::truth));
+    Some(MailConfig {
+        relay: relay?,
+        from: from?,
+        acknowledge: acknowledge?,
+        max_acknowledgements_per_address_per_day: NonZeroU32::new(per_day?)?,
+        max_acknowledgements_per_minute: NonZeroU32::new(per_minute?)?,
+        confirm_address: confirm_address?,
+        bounce_domain,
+        language: language?,
+        templates_folder,
+        templates: Arc::new(templates),
+    })
 }
 
 /// `[verification]`, and `max_held_per_address`, which is kept with the access settings.
@@ -219,10 +228,9 @@ pub(super) fn verification(r: &mut Reader<'_>) -> Option<(VerificationConfig, us
     let per_day = r.value(&at, "max_mails_per_address_per_day", values::number(1, 64));
     let internal = r.value(&at, "max_mails_per_minute", &per_minute);
     let external = r.value(&at, "max_mails_per_minute_external", &per_minute);
-    let never_mail = r.list(&at, "never_mail", names::never_mail);
+    let never_mail = senders(r, &at, "never_mail");
     let max_held = r.value(&at, "max_held_per_address", values::number(1, 128));
     let contact = r.optional(&at, "contact", values::line);
-    let (addresses, domains) = split_never_mail(plain(never_mail?));
     let verification = VerificationConfig {
         link_lifetime: link_lifetime?,
         hold_for: hold_for?,
@@ -230,22 +238,21 @@ pub(super) fn verification(r: &mut Reader<'_>) -> Option<(VerificationConfig, us
         max_mails_per_address_per_day: per_day? as usize,
         max_mails_per_minute: NonZeroU32::new(internal?)?,
         max_mails_per_minute_external: NonZeroU32::new(external?)?,
-        never_mail_addresses: addresses,
-        never_mail_domains: domains,
+        never_mail: never_mail?,
         contact,
     };
     Some((verification, max_held? as usize))
 }
 
-fn split_never_mail(entries: Vec<NeverMail>) -> (Vec<crate::types::EmailAddress>, DomainList) {
+fn senders(r: &mut Reader<'_>, at: &Scope<'_>, name: &str) -> Option<SenderList> {
     let (mut addresses, mut domains) = (Vec::new(), Vec::new());
-    for entry in entries {
+    for entry in plain(r.list(at, name, names::sender_entry)?) {
         match entry {
-            NeverMail::Address(address) => addresses.push(address),
-            NeverMail::Domain(domain) => domains.push(domain),
+            SenderEntry::Address(address) => addresses.push(address),
+            SenderEntry::Domain(domain) => domains.push(domain),
         }
     }
-    (addresses, domains.into_iter().collect())
+    Some(SenderList { addresses, domains: domains.into_iter().collect() })
 }
 
 /// `[access]`; `max_held` is `verification.max_held_per_address`.
@@ -257,7 +264,6 @@ pub(super) fn access(r: &mut Reader<'_>, max_held: Option<usize>) -> Option<Site
     let portal_only = r.value(&external, "allow_portal_only_accounts", values::truth);
     let restrict = r.value(&external, "only_allowed_domains", values::truth);
     let allowed = domains(r, &external, "allowed_domains");
-    later(r, ("access.external", "confirm_address"), values::truth, |on| !on);
     let creation = r.value(&portal, "account_creation", words::account_creation);
     let without_login = r.value(&portal, "without_login", values::truth);
     Some(SiteAccess {
@@ -287,6 +293,8 @@ pub(super) struct WrittenProject<'d> {
     pub(super) access: Option<ProjectAccess>,
     pub(super) on_closed: Option<OnClosed>,
     pub(super) via_lists: Option<Vec<String>>,
+    pub(super) language: Option<Language>,
+    pub(super) allow_automatic_from: Option<SenderList>,
 }
 
 /// All `[[projects]]`.
@@ -303,7 +311,9 @@ fn project<'d>(r: &mut Reader<'d>, at: Scope<'d>) -> WrittenProject<'d> {
     let access = r.value(&at, "access", words::project_access);
     let on_closed = r.value(&at, "on_closed", words::on_closed);
     let via_lists = r.list(&at, "via_lists", names::list_id).map(plain);
-    WrittenProject { at, key, name, addresses, access, on_closed, via_lists }
+    let language = r.optional(&at, "language", names::language);
+    let allow_automatic_from = senders(r, &at, "allow_automatic_from");
+    WrittenProject { at, key, name, addresses, access, on_closed, via_lists, language, allow_automatic_from }
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> Option<LogConfig> {

@@ -1,4 +1,4 @@
-//! `[smtp.tls]`: the certificate and its key are read with the file, so that a bad pair is a mistake of the configuration
+//! `[smtp.tls]` and `mail.relay_ca`: the certificate and its key are read with the file, so that a bad pair is a mistake of the configuration
 //! and never a handshake that fails at night.
 
 use std::{
@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustls::{
-    Error, InconsistentKeys, ServerConfig,
+    Error, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::{CertifiedKey, SingleCertAndKey},
@@ -22,6 +22,25 @@ use super::{
     sections::ReadFile,
     values::{self, Wrong},
 };
+
+/// `mail.relay_ca`: the authorities that the relay's certificate must come from.
+pub(super) fn authorities(
+    r: &mut Reader<'_>,
+    at: &Scope<'_>,
+    folder: &Path,
+    read_file: &ReadFile<'_>,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let path = r.optional(at, "relay_ca", file(folder))?;
+    let found = certificates(&path, "name the file with the certificates of the authorities", read_file);
+    let usable = found.and_then(|found| {
+        let mut roots = RootCertStore::empty();
+        found.iter().try_for_each(|one| roots.add(one.clone())).map(|()| found).map_err(|error| {
+            let problem = format!("{} holds a certificate that can't be used: {error}", path.display());
+            Wrong::new(problem, "have it issued again, as an X.509 certificate in PEM")
+        })
+    });
+    usable.map_err(|wrong| r.mistake(at, "relay_ca", wrong)).ok()
+}
 
 /// The table; `None` where there is none, or where a mistake was written down.
 pub(super) fn tls(r: &mut Reader<'_>, folder: &Path, read_file: &ReadFile<'_>) -> Option<TlsConfig> {
@@ -57,7 +76,9 @@ fn pair(
     key: PathBuf,
     read_file: &ReadFile<'_>,
 ) -> Option<TlsConfig> {
-    let chain = chain(&certificate, read_file).map_err(|wrong| r.mistake(at, "certificate", wrong)).ok();
+    let fix = "name the file with our certificate, then those that it rests on";
+    let chain =
+        certificates(&certificate, fix, read_file).map_err(|wrong| r.mistake(at, "certificate", wrong)).ok();
     let private = private(&key, read_file).map_err(|wrong| r.mistake(at, "key", wrong)).ok();
     let server = server(chain?, &private?).map_err(|(name, wrong)| r.mistake(at, name, wrong)).ok()?;
     Some(TlsConfig { certificate, key, server: Arc::new(server) })
@@ -73,15 +94,18 @@ fn read(file: &Path, read_file: &ReadFile<'_>) -> Result<String, Wrong> {
     })
 }
 
-/// The certificates, ours first.
-fn chain(file: &Path, read_file: &ReadFile<'_>) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+fn certificates(
+    file: &Path,
+    fix: &str,
+    read_file: &ReadFile<'_>,
+) -> Result<Vec<CertificateDer<'static>>, Wrong> {
     let text = read(file, read_file)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     match found {
         Ok(chain) if !chain.is_empty() => Ok(chain),
         _ => Err(Wrong::new(
             format!("{} holds no certificate as PEM", file.display()),
-            "name the file with our certificate, then those that it rests on: -----BEGIN CERTIFICATE-----",
+            format!("{fix}: -----BEGIN CERTIFICATE-----"),
         )),
     }
 }

@@ -92,7 +92,7 @@ fn smtp_relay(text: &str) -> Result<SmtpRelay, Wrong> {
     if port == 0 {
         return Err(wrong("port 0 is no port to connect to"));
     }
-    Ok(SmtpRelay { host, port, security, credentials: credentials(&url).map_err(wrong)? })
+    Ok(SmtpRelay { host, port, security, credentials: credentials(&url).map_err(wrong)?, authorities: None })
 }
 
 fn relay_host(url: &Url) -> Option<String> {
@@ -159,7 +159,13 @@ mod tests {
         let read = |text: &str| relay(Path::new("/etc"))(&value(text)).ok();
         let smtp = |host: &str, port, security, login: Option<(&str, &str)>| {
             let credentials = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
-            Some(Relay::Smtp(SmtpRelay { host: host.to_owned(), port, security, credentials }))
+            Some(Relay::Smtp(SmtpRelay {
+                host: host.to_owned(),
+                port,
+                security,
+                credentials,
+                authorities: None,
+            }))
         };
         let login = Some(("post@man", "p:ss/ word"));
         for (text, relay) in [

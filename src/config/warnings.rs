@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     access::{AccountCreation, DomainEntry, DomainList, ProjectAccess},
+    authn::is_public_suffix,
     types::Domain,
 };
 
@@ -182,6 +183,11 @@ fn mail(config: &Config, out: &mut Vec<String>) {
             ));
         }
     }
+    if let Some(domain) = &config.mail.bounce_domain {
+        out.push(format!(
+            "mail.bounce_domain: bounces are seen only when mail for {domain} comes to vestibule: its MX record, and the relay's transport for it"
+        ));
+    }
     let verification = &config.verification;
     if verification.link_lifetime > verification.hold_for {
         out.push(
@@ -243,6 +249,15 @@ fn lists(config: &Config, out: &mut Vec<String>) {
             named(&public)
         ));
     }
+    for (key, list) in [("internal.approved_domains", approved), ("external.allowed_domains", allowed)] {
+        let shared = shared(list);
+        if !shared.is_empty() {
+            out.push(format!(
+                "access.{key} holds public suffixes, below which strangers register names or have hosts of their own: {}",
+                named(&shared)
+            ));
+        }
+    }
     let both: Vec<String> = common(approved, allowed);
     if !both.is_empty() {
         out.push(format!(
@@ -251,6 +266,16 @@ fn lists(config: &Config, out: &mut Vec<String>) {
             named(&both)
         ));
     }
+}
+
+/// The entries that are public suffixes, or all below one, in alphabetical order.
+fn shared(list: &DomainList) -> Vec<String> {
+    let public = |entry: &DomainEntry| match entry {
+        DomainEntry::Exactly(domain) | DomainEntry::Below(domain) => is_public_suffix(domain),
+    };
+    let mut shared: Vec<String> = list.entries().filter(public).map(|entry| entry.to_string()).collect();
+    shared.sort_unstable();
+    shared
 }
 
 /// The entries of either list that the other list covers, in alphabetical order.

@@ -1,6 +1,6 @@
 //! Alive, ready, and the counters.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     Json, Router,
@@ -79,6 +79,9 @@ impl Books {
         #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes is exact up to 8 PiB")]
         metrics.store_free_bytes.set(health.free as f64);
         metrics.store_writable.set(health.writable.into());
+        // The store counts; what it says replaces what was said before.
+        metrics.store_commits.inner().store(health.work.commits, Ordering::Relaxed);
+        metrics.store_syncs.inner().store(health.work.syncs, Ordering::Relaxed);
         metrics.intake_gap.set(intake_gap(metrics));
         for _ in 0..READS {
             let Ok(waiting) = state.store.held_count().await.map(signed) else { return };

@@ -20,12 +20,13 @@ use tokio::{
 
 use super::{State, serve};
 use crate::{
-    access::{DomainEntry, Internal, OnClosed, ProjectAccess, SiteAccess},
+    access::{DomainEntry, Internal, OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::*,
     ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
     smtp::RouteTable,
     store::*,
+    templates::Language,
     types::*,
     verify::Verify,
 };
@@ -72,6 +73,12 @@ impl Store for Accounts {
         self.check().map(|()| Vec::new())
     }
     async fn token(&self, _: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
+        self.check().map(|()| None)
+    }
+    async fn confirmation(&self, _: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError> {
+        self.check().map(|()| None)
+    }
+    async fn sent(&self, _: DeliveryId) -> Result<Option<SentMail>, StoreError> {
         self.check().map(|()| None)
     }
     async fn verification(&self, _: VerificationId) -> Result<Option<VerificationView>, StoreError> {
@@ -244,6 +251,14 @@ fn config() -> Config {
                 name: Some("Example Help".into()),
                 address: "help@help.example.com".parse().unwrap(),
             },
+            acknowledge: false,
+            max_acknowledgements_per_address_per_day: 20.try_into().unwrap(),
+            max_acknowledgements_per_minute: 60.try_into().unwrap(),
+            confirm_address: false,
+            bounce_domain: None,
+            language: Language::english(),
+            templates_folder: None,
+            templates: Arc::default(),
         },
         verification: VerificationConfig {
             link_lifetime: 7 * day,
@@ -252,14 +267,12 @@ fn config() -> Config {
             max_mails_per_address_per_day: 2,
             max_mails_per_minute: 60.try_into().unwrap(),
             max_mails_per_minute_external: 20.try_into().unwrap(),
-            never_mail_addresses: Vec::new(),
-            never_mail_domains: crate::access::DomainList::default(),
+            never_mail: SenderList::default(),
             contact: Some("Service desk, 4711".into()),
         },
         authentication: AuthenticationConfig {
             mode: AuthenticationMode::Off,
             relay: RelayTrust::default(),
-            strict_alignment: Vec::new(),
             verify: VerifyConfig::default(),
         },
         access: Arc::new(SiteAccess {
@@ -274,6 +287,8 @@ fn config() -> Config {
             access: ProjectAccess::Anyone,
             on_closed: OnClosed::Reopen,
             via_lists: Vec::new(),
+            language: None,
+            allow_automatic_from: SenderList::default(),
         }],
         routes: Arc::new(routes),
         log: LogConfig { format: LogFormat::Json, level: "debug".into(), addresses: LogAddresses::Full },

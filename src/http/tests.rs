@@ -315,7 +315,7 @@ async fn the_pages_can_be_seen_beforehand() {
         expires_at: Time::default(),
     };
     let pages = super::preview_pages(&server.config.load(), &waiting);
-    assert_eq!(pages.len(), 7);
+    assert_eq!(pages.len(), 9);
     assert!(
         pages.iter().all(|(name, html)| name.starts_with("page-") && html.starts_with("<!DOCTYPE html>"))
     );

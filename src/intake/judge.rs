@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     mail::{self, Message},
     smtp::{Envelope, Route},
-    types::{EmailAddress, Standing, Time},
+    types::{EmailAddress, Time},
 };
 
 /// How far ahead the clock of another server may be.
@@ -31,7 +31,7 @@ pub(super) async fn judge(
     match settings.mode {
         AuthenticationMode::Off => Verdict::of(Evidence::believed()),
         AuthenticationMode::Relay => {
-            Verdict::of(authn::judge(&settings.relay, envelope.relay, &message.trace, from))
+            Verdict::of(authn::judge(&settings.relay, envelope.relay, message, from))
         }
         AuthenticationMode::Verify => verify(verifier, envelope, raw, config, from).await,
     }
@@ -52,7 +52,7 @@ async fn verify(
     let settings = &config.authentication;
     if approved && settings.relay.is_internal(envelope.relay) {
         let findings = vec!["the peer is in authentication.internal_relays".to_owned()];
-        return Verdict::of(Evidence { standing: Standing::Proven, may_mail: true, findings });
+        return Verdict::of(Evidence { findings, ..Evidence::believed() });
     }
     let Some(verifier) = verifier else { return unasked("DNS can't be asked") };
     let relays = config.smtp.allow_from.iter().chain(&settings.relay.internal_relays);
@@ -60,12 +60,12 @@ async fn verify(
         raw: raw.clone(),
         from: from.clone(),
         approved,
-        strict: settings.is_strict(from.domain()),
+        strict: settings.relay.is_strict(from.domain()),
         client: authn::client(envelope.peer, relays),
         helo: envelope.helo.clone(),
         reverse_path: envelope.reverse_path.clone(),
         hostname: config.hostname.to_string(),
-        sealers: settings.verify.trusted_arc_sealers.clone(),
+        sealers: settings.relay.arc_sealers.clone(),
     };
     verifier.verify(claim).await
 }

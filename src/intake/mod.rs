@@ -1,5 +1,7 @@
 //! The way of a mail, in order: limits, parse, judge, gather facts, decide, commit, report. Read this room first.
 
+mod answers;
+mod bounces;
 mod explain;
 mod gather;
 mod judge;
@@ -107,7 +109,8 @@ impl Intake {
         if comes_again {
             return Delivery::SenderUnchecked;
         }
-        let incoming = Incoming::new(&envelope, &raw, &message, &config, verdict.evidence);
+        let mut incoming = Incoming::new(&envelope, &raw, &message, &config, verdict.evidence);
+        incoming.ours = message.message_id.as_deref().is_some_and(|id| self.is_ours(id));
         if incoming.misdirected {
             // What was promised at RCPT can't be kept; the relay's next try is told so for each recipient.
             let warning =
@@ -118,6 +121,7 @@ impl Intake {
         match self.commit(&incoming).await {
             Ok((intentions, committed)) => {
                 self.report(&incoming, &intentions, &committed, begun.elapsed());
+                self.report_bounces(&incoming).await;
                 delivery(&incoming, &intentions)
             }
             Err(failed) => {
@@ -125,6 +129,10 @@ impl Intake {
                 Delivery::Unavailable
             }
         }
+    }
+
+    fn is_ours(&self, message_id: &str) -> bool {
+        self.seal.mint_key().read_message_id(message_id).is_some()
     }
 
     /// Reads, plans, commits; again while the sender changes or another copy of the mail is quicker.
@@ -195,7 +203,7 @@ impl Intake {
         }
         if let (true, Some(address)) = (intentions.looping, incoming.postmaster()) {
             let mail_id = envelope.mail_id.to_string();
-            let result = Err("a mail loop: our own mail, or more than 100 Received fields");
+            let result = Err("a mail loop: our own mail, or one that goes round in circles");
             ForwardEnded { address, mail_id, result }.emit(&self.ops);
         }
         if let Some(account) = &intentions.new_account {

@@ -2,12 +2,10 @@
 
 use bytes::Bytes;
 
+use super::{answers, bounces};
 use crate::{
-    access::{
-        AccessSettings, AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage,
-        decide,
-    },
-    authn::Evidence,
+    access::{AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage, decide},
+    authn::{self, Evidence},
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},
     smtp::{Envelope, Route},
@@ -28,14 +26,18 @@ pub(super) struct Incoming<'a> {
     /// The From address, or why there is none that can be used.
     pub(super) sender: Result<EmailAddress, UnusableSender>,
     pub(super) standing: Standing,
-    /// Whether a verification mail may go out for it.
-    may_mail: bool,
+    /// Whether mail may go out for it, as far as its authentication goes.
+    pub(super) may_mail: bool,
     /// What the standing rests on, for the trail.
     findings: Vec<String>,
+    /// What the standing rests on, as results for an Authentication-Results field.
+    results: Vec<String>,
     /// The projects that it is addressed to, each once, in the order of RCPT.
     pub(super) projects: Vec<&'a Project>,
     /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
     pub(super) misdirected: bool,
+    /// Whether it is a mail of ours, by a Message-ID that only we can make.
+    pub(super) ours: bool,
 }
 
 /// What is to become of a mail, for all its projects, once the plan is committed.
@@ -87,7 +89,7 @@ impl<'a> Incoming<'a> {
         let mut misdirected = false;
         for recipient in &envelope.recipients {
             let Route::Project(key) = &recipient.route else {
-                misdirected |= config.smtp.postmaster.is_none();
+                misdirected |= recipient.route == Route::Postmaster && config.smtp.postmaster.is_none();
                 continue;
             };
             let project = config.project(key);
@@ -95,8 +97,22 @@ impl<'a> Incoming<'a> {
             let known = projects.iter().any(|project| project.key == *key);
             projects.extend(project.filter(|_| !known));
         }
-        let Evidence { standing, may_mail, findings } = evidence;
-        Self { envelope, raw, message, config, sender, standing, may_mail, findings, projects, misdirected }
+        let Evidence { standing, may_mail, findings, results } = evidence;
+        let ours = false;
+        Self {
+            envelope,
+            raw,
+            message,
+            config,
+            sender,
+            standing,
+            may_mail,
+            findings,
+            results,
+            projects,
+            misdirected,
+            ours,
+        }
     }
 
     /// On which lists the sender's domain stands.
@@ -116,9 +132,15 @@ impl<'a> Incoming<'a> {
         self.config.smtp.postmaster.as_ref().filter(|_| asked)
     }
 
+    /// Our own fields on top of what is handed on (RFC 5321 §4.4, RFC 8601 §4).
+    fn trace(&self) -> String {
+        let hostname = self.config.hostname.as_str();
+        self.envelope.received(hostname) + &authn::results_field(hostname, &self.results)
+    }
+
     /// A forward would keep a loop alive: nothing else ends it (RFC 5321 §6.3).
     fn goes_in_circles(&self) -> bool {
-        matches!(self.message.nature(&self.envelope.reverse_path, &[]), Nature::Loop(_))
+        matches!(self.nature(&[]), Nature::Loop(_))
     }
 
     fn facts(&self) -> MailFacts {
@@ -139,6 +161,7 @@ impl<'a> Incoming<'a> {
             participants: self.participants(),
             size: self.raw.len() as u64,
             received_at: self.envelope.received_at,
+            may_answer: self.may_answer(),
         }
     }
 }
@@ -165,12 +188,14 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
         first_hold: None,
         taken_by: None,
         awaits_release: false,
+        may_mail: incoming.may_mail,
     };
     let version = fold.view.version;
     for (place, project) in incoming.projects.iter().enumerate() {
         fold.decide(project, place);
     }
     fold.open_verification();
+    fold.effects.extend(bounces::effects(incoming));
     let looping = incoming.postmaster().is_some() && incoming.goes_in_circles();
     let forwarded = !looping && fold.forward();
     let Fold { effects, decisions, new_account, awaits_release, .. } = fold;
@@ -206,6 +231,8 @@ struct Fold<'a, 'b> {
     /// The first project that took the mail.
     taken_by: Option<ProjectKey>,
     awaits_release: bool,
+    /// Whether mail may go out for what is held.
+    may_mail: bool,
 }
 
 impl Fold<'_, '_> {
@@ -213,7 +240,7 @@ impl Fold<'_, '_> {
         let incoming = self.incoming;
         let once = incoming.once_key(&project.key);
         let duplicate = self.repeats(&project.key, once);
-        let nature = incoming.message.nature(&incoming.envelope.reverse_path, &project.via_lists);
+        let nature = incoming.nature(&project.via_lists);
         let account = self.view.account.clone();
         let reply_to = reply::reply_to(&project.key, self.view.threads.as_deref(), account.as_ref());
         let facts = SenderFacts {
@@ -226,13 +253,9 @@ impl Fold<'_, '_> {
             reply_to: &reply_to,
             held: self.view.held_count(),
         };
-        let settings = AccessSettings {
-            site: &incoming.config.access,
-            project: project.access,
-            on_closed: project.on_closed,
-        };
-        let mut verdict = decide(&facts, &settings);
+        let mut verdict = decide(&facts, &incoming.config.access_settings(project));
         verdict.trail.splice(0..0, notes(incoming, place));
+        self.may_mail &= verdict.reason.outcome() != Outcome::Hold || nature.may_be_answered();
         let drops = verdict.reason.outcome() == Outcome::Drop;
         if !drops || verdict.reason == Reason::Duplicate {
             self.taken_by.get_or_insert_with(|| project.key.clone());
@@ -240,6 +263,8 @@ impl Fold<'_, '_> {
         self.awaits_release |= matches!(&reply_to, ReplyTo::Waiting(held)
             if verdict.reason == Reason::KnownCustomer && self.view.releasing.contains(held));
         let disposition = self.carry_out(verdict.reason, &project.key, reply_to);
+        let mails =
+            answers::mails(incoming, self.planning, &self.view, (verdict.reason, &project.key, &disposition));
         self.effects.push(Effect::Record(Entry {
             project: project.key.clone(),
             reason: verdict.reason,
@@ -251,6 +276,8 @@ impl Fold<'_, '_> {
             basis: None,
             settings_version: incoming.config.version.clone(),
         }));
+        // Behind its decision: the engine finds the request's number there.
+        self.effects.extend(mails);
         self.decisions.push(Intention { project: project.key.clone(), reason: verdict.reason, account });
     }
 
@@ -304,7 +331,7 @@ impl Fold<'_, '_> {
             received_at: self.incoming.envelope.received_at,
             message_id: self.incoming.message.message_id.as_deref(),
         };
-        let more = if self.incoming.may_mail {
+        let more = if self.may_mail {
             self.planning.verification_for_hold(address, &self.view, &answered)
         } else {
             self.planning.verification_without_mail(address, &self.view)
@@ -323,6 +350,7 @@ impl Fold<'_, '_> {
             kind: DeliveryKind::Forward {
                 reverse_path: self.incoming.envelope.reverse_path.clone(),
                 body: None,
+                trace: self.incoming.trace(),
             },
         }));
         true
@@ -346,6 +374,13 @@ fn notes(incoming: &Incoming<'_>, place: usize) -> Vec<Check> {
         notes.push(Check {
             check: "from-differential".into(),
             input: differential.clone().into(),
+            result: "noted".into(),
+        });
+    }
+    if let Some(rewritten) = &message.rewritten {
+        notes.push(Check {
+            check: "from-rewritten".into(),
+            input: rewritten.clone().into(),
             result: "noted".into(),
         });
     }

@@ -123,7 +123,12 @@ impl Intake {
         // What vouched for the sender then is not asked again. A mail goes only to one who was proven: whether DMARC had
         // failed is not on record.
         let standing = dropped.entry.standing;
-        let evidence = Evidence { standing, may_mail: standing == Standing::Proven, findings: Vec::new() };
+        let evidence = Evidence {
+            standing,
+            may_mail: standing == Standing::Proven,
+            findings: Vec::new(),
+            results: Vec::new(),
+        };
         let incoming = Incoming::new(&envelope, &raw, &message, &config, evidence);
         let (mut plan, intentions) = self.plan(&incoming).await?;
         let Some(decision) = intentions.decisions.first() else { return Err(NotReprocessed::NotFound) };

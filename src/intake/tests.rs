@@ -14,7 +14,7 @@ use crate::{
     ops::{Clock, LogBuffer, json_dispatch},
     smtp::{Protocol, Recipient, Route},
     store::{Effect, Kept, SenderView, Thread, memory::Memory},
-    types::{AccountKind, HeldId, MailId, SessionId, Standing, Time, VerificationId},
+    types::{AccountKind, DeliveryId, HeldId, MailId, SessionId, Standing, Time, VerificationId},
     verify,
 };
 
@@ -144,6 +144,10 @@ fn planned(view: SenderView, standing: Standing, config: &Config) -> (Vec<Reason
     let envelope = envelope(&["hr@help.example.com", "it@help.example.com"], "x@y.example", config);
     let mut incoming = Incoming::new(&envelope, &raw, &message, config, Evidence::believed());
     incoming.standing = standing;
+    outcome(&incoming, view, config)
+}
+
+fn outcome(incoming: &Incoming<'_>, view: SenderView, config: &Config) -> (Vec<Reason>, usize) {
     let planning = Planning {
         config,
         now: Time::from_millis(0),
@@ -151,7 +155,7 @@ fn planned(view: SenderView, standing: Standing, config: &Config) -> (Vec<Reason
         new_id: &|| uuid::Uuid::from_u128(9),
         new_token: &|| [0; 32],
     };
-    let (plan, intentions) = plan(&incoming, view, &planning);
+    let (plan, intentions) = plan(incoming, view, &planning);
     let mails = plan.effects.iter().filter(|effect| matches!(effect, Effect::Enqueue(_))).count();
     (intentions.decisions.iter().map(|decision| decision.reason).collect(), mails)
 }
@@ -266,5 +270,22 @@ fn a_reply_awaits_the_release_that_is_under_way() {
         };
         let (_, intentions) = plan(&incoming, view, &planning);
         assert_eq!(intentions.awaits_release, awaits, "releasing: {releasing}, known: {known}");
+    }
+}
+
+/// RFC 3834 §2: a mail with a Message-ID that only we can have made is ours, come back.
+#[test]
+fn a_minted_message_id_is_a_loop() {
+    let config = site();
+    let key = TokenSeal::new([0; 32]).mint_key();
+    let id = key.message_id(DeliveryId::new(uuid::Uuid::from_u128(7)), None);
+    for (id, expected) in
+        [(id.clone(), Reason::MailLoop), (id.replace("verify", "veriff"), Reason::InternalAccountUnverified)]
+    {
+        let raw = Bytes::from(RAW.replace("ID: <a@approved.example>", &format!("ID: <{id}@x.example>")));
+        let message = mail::read(&raw);
+        let envelope = envelope(&["it@help.example.com"], "x@y.example", &config);
+        let incoming = Incoming::new(&envelope, &raw, &message, &config, Evidence::believed());
+        assert_eq!(outcome(&incoming, SenderView::default(), &config).0, [expected], "{id}");
     }
 }

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     config::{BareNewlines, Config},
     ops::{Ops, Shutdown},
-    smtp::{self, Envelope, MailAnswer, MailRequest, Policy, Reply},
+    smtp::{self, BounceRoutes, Envelope, MailAnswer, MailRequest, Policy, Reply},
+    types::MintKey,
 };
 
 /// Decides about one mail and puts it on disk. The answer comes when both are done.
@@ -45,6 +46,8 @@ pub struct Parts {
     pub gate: Arc<dyn Fn() -> Gate + Send + Sync>,
     /// Where mails go.
     pub deliver: Deliver,
+    /// Tells the bounce addresses that we made.
+    pub mint: MintKey,
     /// When to stop.
     pub shutdown: Shutdown,
 }
@@ -57,7 +60,7 @@ pub(super) struct InForce {
 }
 
 impl InForce {
-    fn new(config: Arc<Config>) -> Self {
+    fn new(config: Arc<Config>, mint: &MintKey) -> Self {
         let smtp = &config.smtp;
         let policy = Policy {
             hostname: config.hostname.to_string(),
@@ -67,6 +70,11 @@ impl InForce {
             starttls: smtp.tls.is_some(),
             require_tls: smtp.require_tls,
             routes: Arc::clone(&config.routes),
+            bounces: config
+                .mail
+                .bounce_domain
+                .clone()
+                .map(|domain| BounceRoutes { domain, mint: mint.clone() }),
         };
         Self { config, policy }
     }
@@ -95,7 +103,7 @@ impl Shared {
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             headers: Arc::new(Semaphore::new(PROXY_HEADERS)),
             connections: Arc::default(),
-            in_force: ArcSwap::from_pointee(InForce::new(parts.config.load_full())),
+            in_force: ArcSwap::from_pointee(InForce::new(parts.config.load_full(), &parts.mint)),
             parts,
         }
     }
@@ -107,7 +115,7 @@ impl Shared {
         if Arc::ptr_eq(&known.config, &config) {
             return Arc::clone(&known);
         }
-        let new = Arc::new(InForce::new(Arc::clone(&config)));
+        let new = Arc::new(InForce::new(Arc::clone(&config), &self.parts.mint));
         self.in_force.store(Arc::clone(&new));
         new
     }

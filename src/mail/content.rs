@@ -1,17 +1,22 @@
 //! What people see of a mail. Made when it is asked for, never while mail comes in.
 
+use std::ops::Range;
+
 use super::{
-    clean,
+    attachment::{AttachmentInfo, Listing},
+    clean, delimiter,
     fields::HeaderBlock,
-    parse::{self, Part},
-    sender, text,
+    flowed,
+    parse::{self, Parsed, Part},
+    quote::{self, Hint, Relation},
+    sender,
+    text::{self, Converted},
+    tnef::Tnef,
 };
 use crate::types::EmailAddress;
 
 /// Most bytes of body text.
 const MAX_BODY: usize = 512 * 1024;
-/// Longest attachment name in bytes.
-const MAX_FILE_NAME: usize = 255;
 /// Ends a body that was cut.
 const CUT: &str = "\n[The text is longer; the rest is in the raw mail.]\n";
 /// Stands for a body that could not be read.
@@ -22,8 +27,15 @@ const UNREADABLE: &str = "[This mail can't be parsed; the raw mail holds it.]\n"
 pub struct Content {
     /// The text: plain text where there is any, else HTML made text; without controls, at most 512 KiB.
     pub body: String,
+    /// Which bytes of `body` are new: without the mail that is answered below them, and without the signature. All of
+    /// `body` where nothing is surely quoted; answers between quoted lines keep what they answer.
+    pub new_part: Range<usize>,
     /// Everything else, in order; a message inside the mail is one attachment.
     pub attachments: Vec<AttachmentInfo>,
+    /// Whether the mail has HTML that [`display_html`](super::display_html) can show.
+    pub has_html: bool,
+    /// What could not be shown or read as the sender meant it: a sentence each, without a full stop.
+    pub notices: Vec<String>,
     /// The addresses of To and Cc, each once. Nobody gets an account for standing there.
     pub participants: Vec<EmailAddress>,
     /// The addresses of Reply-To: a hint for whoever answers, never an identity.
@@ -33,15 +45,11 @@ pub struct Content {
     pub return_path: Option<String>,
 }
 
-/// One attachment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttachmentInfo {
-    /// A file name without path, controls and invisible characters, 1 to 255 bytes.
-    pub name: String,
-    /// `type/subtype` in lower case. What the sender says it is: never serve it inline.
-    pub content_type: String,
-    /// Bytes after the transfer encoding is undone.
-    pub size: usize,
+impl Content {
+    /// The text of [`Self::new_part`].
+    pub fn new_text(&self) -> &str {
+        self.body.get(self.new_part.clone()).unwrap_or(&self.body)
+    }
 }
 
 /// Reads the content of a mail that has passed [`prescan`](super::prescan).
@@ -55,22 +63,33 @@ pub fn content(raw: &[u8]) -> Content {
             .map(|field| field.unfolded().trim().trim_start_matches('<').trim_end_matches('>').to_owned()),
         ..Content::default()
     };
-    let Ok(parsed) = parse::parse(raw) else {
+    let masked = delimiter::masked(raw);
+    if let Ok(parsed) = parse::parse_as(raw, masked.as_deref()) {
+        content.read(&parsed, relation(&block));
+    } else {
         UNREADABLE.clone_into(&mut content.body);
-        return content;
-    };
-    content.body = body(parsed.texts());
-    content.attachments =
-        parsed.attachments().enumerate().map(|(n, part)| info(&part, n, part.bytes().len())).collect();
+        content.new_part = 0..content.body.len();
+    }
     content
 }
 
-/// The `n`th attachment, counted from 0 as [`Content::attachments`] lists them, and its bytes.
-pub fn attachment(raw: &[u8], n: usize) -> Option<(AttachmentInfo, Vec<u8>)> {
-    let parsed = parse::parse(raw).ok()?;
-    let part = parsed.attachments().nth(n)?;
-    let bytes = part.bytes().into_owned();
-    Some((info(&part, n, bytes.len()), bytes))
+impl Content {
+    fn read(&mut self, parsed: &Parsed<'_>, relation: Relation) {
+        let listing = Listing::of(parsed);
+        let body = Body::of(parsed, listing.tnef.as_ref());
+        self.new_part = quote::new_part(&body.text, &body.hints, relation);
+        self.body = body.text;
+        self.has_html = parsed.htmls().next().is_some();
+        self.notices = body.notices;
+        self.notices.extend(listing.notices);
+        self.attachments = listing.items.into_iter().map(|(info, _)| info).collect();
+    }
+}
+
+fn relation(block: &HeaderBlock<'_>) -> Relation {
+    let subject = block.first("subject").map(|field| parse::decode(field.value)).unwrap_or_default();
+    let names_another = block.first("in-reply-to").is_some() || block.first("references").is_some();
+    Relation::of(subject.trim(), names_another)
 }
 
 /// The addresses of these fields, each once.
@@ -83,67 +102,93 @@ pub(super) fn addresses(block: &HeaderBlock<'_>, names: &[&'static str]) -> Vec<
         .collect()
 }
 
-fn body<'a>(parts: impl Iterator<Item = Part<'a>>) -> String {
-    let mut body = String::new();
-    for part in parts {
-        let text = match part.media_type().as_str() {
-            "text/html" => clean::lines(&text::from_html(&part.text())),
-            kind if kind.starts_with("text/") => clean::lines(&part.text()),
-            // Inline images stand among the attachments.
-            _ => continue,
-        };
-        body.push_str(&text);
-        if body.len() > MAX_BODY {
-            body.truncate(clean::cut(&body, MAX_BODY).len());
-            body.push_str(CUT);
-            break;
+#[derive(Default)]
+struct Body {
+    text: String,
+    hints: Vec<Hint>,
+    notices: Vec<String>,
+}
+
+impl Body {
+    /// Plain text; where that is missing or blank the HTML, then what winmail.dat holds.
+    fn of(parsed: &Parsed<'_>, tnef: Option<&Tnef>) -> Self {
+        let mut body = Self::default();
+        body.take(parsed.texts());
+        if body.text.trim().is_empty() {
+            body.take(parsed.htmls());
+        }
+        if let Some(tnef) = tnef.filter(|_| body.text.trim().is_empty()) {
+            body.take_tnef(tnef);
+        }
+        body
+    }
+
+    fn take<'a>(&mut self, parts: impl Iterator<Item = Part<'a>>) {
+        for part in parts {
+            match part.media_type().as_str() {
+                "text/html" => {
+                    let html = self.text_of(&part);
+                    self.push(&text::from_html(&html));
+                }
+                kind if kind.starts_with("text/") => self.push_plain(&part),
+                // Inline images stand among the attachments.
+                _ => {}
+            }
+            if self.text.ends_with(CUT) {
+                return;
+            }
         }
     }
-    body
-}
 
-fn info(part: &Part<'_>, n: usize, size: usize) -> AttachmentInfo {
-    let content_type = part.media_type();
-    let name = part.name().map(|name| file_name(&name)).filter(|name| !name.is_empty());
-    let name = name.unwrap_or_else(|| {
-        let end = if content_type == "message/rfc822" { ".eml" } else { "" };
-        format!("attachment-{}{end}", n + 1)
-    });
-    AttachmentInfo { name, content_type, size }
-}
+    fn take_tnef(&mut self, tnef: &Tnef) {
+        match (&tnef.text, &tnef.html) {
+            (Some(text), _) => self.push_text(clean::lines(text)),
+            (None, Some(html)) => self.push(&text::from_html(html)),
+            (None, None) => {}
+        }
+    }
 
-/// A name that is safe to write anywhere: no path, no leading dots, nothing unseen.
-fn file_name(name: &str) -> String {
-    let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let line = clean::line(base, MAX_FILE_NAME);
-    let safe: String = line.chars().map(|c| if r#"<>:"|?*"#.contains(c) { '_' } else { c }).collect();
-    clean::cut(safe.trim_matches(['.', ' ']), MAX_FILE_NAME).trim_end_matches(['.', ' ']).to_owned()
+    fn text_of(&mut self, part: &Part<'_>) -> String {
+        let (text, unknown) = part.text();
+        self.notices.extend(unknown.map(|name| {
+            format!(
+                "the charset {:?} is not known; the text is shown as UTF-8 or Windows-1252",
+                clean::line(&name, 60)
+            )
+        }));
+        text
+    }
+
+    fn push_plain(&mut self, part: &Part<'_>) {
+        let mut text = self.text_of(part);
+        if part.type_parameter("format").is_some_and(|format| format == "flowed") {
+            text = flowed::joined(&text, part.type_parameter("delsp").is_some_and(|delsp| delsp == "yes"));
+        }
+        self.push_text(clean::lines(&text));
+    }
+
+    fn push_text(&mut self, text: String) {
+        self.push(&Converted { text, hints: Vec::new() });
+    }
+
+    /// Adds a piece, up to the longest body.
+    fn push(&mut self, piece: &Converted) {
+        let base = self.text.len();
+        let moved =
+            |hint: &Hint| Hint { start: hint.start + base, end: hint.end.saturating_add(base), ..*hint };
+        self.hints.extend(piece.hints.iter().map(moved));
+        self.text.push_str(&piece.text);
+        if self.text.len() > MAX_BODY {
+            self.text.truncate(clean::cut(&self.text, MAX_BODY).len());
+            self.text.push_str(CUT);
+            self.notices.push("the text is cut at 512 KiB".to_owned());
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn file_names_are_safe_anywhere() {
-        for (name, safe) in [
-            ("a.pdf", "a.pdf"),
-            ("../../etc/x", "x"),
-            (r"C:\dir\x.doc", "x.doc"),
-            ("a\0.exe", "a .exe"),
-            ("\u{202e}gpj.exe", "gpj.exe"),
-            ("..", ""),
-            (".profile", "profile"),
-            ("a. . ", "a"),
-            ("dir/", ""),
-            ("a<b>:\"c|?*", "a_b___c___"),
-            ("a\r\nX: y", "a X_ y"),
-        ] {
-            assert_eq!(file_name(name), safe, "{name:?}");
-        }
-        let long = file_name(&"ä".repeat(300));
-        assert!(long.len() <= MAX_FILE_NAME && long.starts_with("ää"));
-    }
 
     #[test]
     fn a_long_body_is_cut_and_says_so() {

@@ -8,6 +8,8 @@ use memchr::{memchr, memrchr};
 /// One field, nothing decoded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field<'a> {
+    /// Where it begins in the mail.
+    pub at: usize,
     /// All before the first colon.
     pub name: &'a [u8],
     /// All after the colon up to and with the end of its last line; still folded.
@@ -38,6 +40,9 @@ pub(super) struct HeaderBlock<'a> {
     pub fields: Vec<Field<'a>>,
     /// A name such as `From `, `Fr om` or `:From`, or a From hidden behind a bare CR: some reader takes it for From.
     pub resembles_from: bool,
+    /// A line that is neither a field nor part of one, or a name with other than printable ASCII (RFC 5322 §2.2): readers
+    /// differ about where the header block ends or what the field is.
+    pub irregular: bool,
     /// The bytes after the first empty line.
     pub body: &'a [u8],
 }
@@ -46,7 +51,8 @@ impl<'a> HeaderBlock<'a> {
     /// Reads up to the first empty line. Lines end in LF, with or without CR before it: mail that came over SMTP has
     /// CRLF throughout, files that `explain` is given often have not.
     pub(super) fn of(raw: &'a [u8]) -> Self {
-        let mut block = Self { fields: Vec::with_capacity(32), resembles_from: false, body: &[] };
+        let mut block =
+            Self { fields: Vec::with_capacity(32), resembles_from: false, irregular: false, body: &[] };
         let (mut at, mut open) = (0, None);
         while at < raw.len() {
             let end = memchr(b'\n', &raw[at..]).map_or(raw.len(), |lf| at + lf + 1);
@@ -61,6 +67,8 @@ impl<'a> HeaderBlock<'a> {
                 block.close(raw, open.take(), at);
                 // A line without a colon is no field, and what follows does not continue it.
                 open = memchr(b':', line).map(|colon| (at, at + colon));
+                let name = open.map_or(&line[..0], |(start, colon)| &raw[start..colon]);
+                block.irregular |= name.is_empty() || !name.iter().all(u8::is_ascii_graphic);
             }
             block.resembles_from |= hides_from(line, continues);
             at = end;
@@ -71,7 +79,7 @@ impl<'a> HeaderBlock<'a> {
 
     fn close(&mut self, raw: &'a [u8], open: Option<(usize, usize)>, end: usize) {
         if let Some((start, colon)) = open {
-            self.fields.push(Field { name: &raw[start..colon], value: &raw[colon + 1..end] });
+            self.fields.push(Field { at: start, name: &raw[start..colon], value: &raw[colon + 1..end] });
         }
     }
 
@@ -84,6 +92,22 @@ impl<'a> HeaderBlock<'a> {
     pub(super) fn first(&self, name: &'static str) -> Option<&Field<'a>> {
         self.all(name).next()
     }
+}
+
+/// The mail without the fields of its header block that are unwanted: asked with the name (white space around it left out) and
+/// the unfolded value. All other bytes stay.
+pub fn without_fields(raw: &[u8], unwanted: impl Fn(&str, &str) -> bool) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(raw.len());
+    let mut from = 0;
+    for field in HeaderBlock::of(raw).fields {
+        let name = String::from_utf8_lossy(field.name.trim_ascii()).into_owned();
+        if unwanted(&name, &field.unfolded()) {
+            kept.extend_from_slice(&raw[from..field.at]);
+            from = field.at + field.name.len() + 1 + field.value.len();
+        }
+    }
+    kept.extend_from_slice(&raw[from..]);
+    kept
 }
 
 fn line_content(line: &[u8]) -> &[u8] {

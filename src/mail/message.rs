@@ -1,11 +1,13 @@
 //! Reading a mail once, for everything that the decision and the lists need of it.
 
 use super::{
-    Author, Nature, UnusableSender, clean,
+    ArcChain, Arrival, Author, Nature, UnusableSender, arc, bounces, clean,
     fields::{Field, HeaderBlock, message_ids},
+    groups,
     nature::Signs,
     parse::{self, Parsed},
     sender,
+    signs::Seen,
     trace::{TraceField, trace},
 };
 use crate::types::EmailAddress;
@@ -34,6 +36,8 @@ pub struct Message {
     pub differential: Option<String>,
     /// Whether the display name holds an address other than the author's.
     pub name_mismatch: bool,
+    /// That a group has put itself into From, and what to switch off: a line for the trail.
+    pub rewritten: Option<String>,
     /// Who sent it on behalf of the author: the Sender field where it differs from From, at most 255 characters.
     pub sent_by: Option<String>,
     /// Subject, decoded, at most 256 characters; empty when there is none.
@@ -51,6 +55,8 @@ pub struct Message {
     pub copy_digest: [u8; 32],
     /// Received and Authentication-Results fields, from the top.
     pub trace: Vec<TraceField>,
+    /// Its ARC sets.
+    pub arc: ArcChain,
     signs: Signs,
 }
 
@@ -60,31 +66,58 @@ pub fn read(raw: &[u8]) -> Message {
     let block = HeaderBlock::of(raw);
     let parsed = parse::parse(raw);
     let message_id = ids(&block, "message-id").into_iter().next();
-    let media_type = parsed.as_ref().map(Parsed::media_type).unwrap_or_default();
     let (author, differential) = match &parsed {
         Ok(parsed) => cross_checked(sender::author(&block), parsed),
         Err(_) => (Err(UnusableSender::ParserFailed), None),
     };
+    let address = author.as_ref().ok().map(|author| &author.address);
+    let name = author.as_ref().ok().and_then(|author| author.name.as_deref());
+    let subject = block.first("subject").map(subject).unwrap_or_default();
     Message {
         differential,
         name_mismatch: author.as_ref().is_ok_and(sender::name_mismatch),
-        sent_by: sent_by(&block, author.as_ref().ok().map(|author| &author.address)),
-        subject: block.first("subject").map(subject).unwrap_or_default(),
+        rewritten: groups::rewritten(&block, address, name),
+        sent_by: sent_by(&block, address),
         in_reply_to: ids(&block, "in-reply-to"),
         references: ids(&block, "references"),
         participants: super::content::addresses(&block, &["to", "cc"]),
         copy_digest: copy_digest(&block, message_id.is_some()),
         trace: trace(&block),
+        arc: arc::chain(&block),
         message_id,
-        signs: Signs::of(&block, media_type),
+        signs: signs(&block, parsed.as_ref().ok(), address, &subject),
+        subject,
         author,
     }
 }
 
+fn signs(
+    block: &HeaderBlock<'_>,
+    parsed: Option<&Parsed<'_>>,
+    author: Option<&EmailAddress>,
+    subject: &str,
+) -> Signs {
+    let opening = || {
+        let text =
+            parsed.and_then(|parsed| parsed.texts().next()).map(|part| part.text().0).unwrap_or_default();
+        text.chars().take(bounces::OPENING).collect()
+    };
+    Signs::of(&Seen {
+        block,
+        author,
+        subject,
+        media_type: &parsed.map(Parsed::media_type).unwrap_or_default(),
+        report_type: &parsed
+            .and_then(|parsed| parsed.root()?.type_parameter("report-type"))
+            .unwrap_or_default(),
+        opening: &opening,
+    })
+}
+
 impl Message {
-    /// Whether a person wrote it. `reverse_path` is empty for `<>`; `via_lists` are the project's own lists.
-    pub fn nature(&self, reverse_path: &str, via_lists: &[String]) -> Nature {
-        self.signs.nature(reverse_path, via_lists)
+    /// Whether a person wrote it.
+    pub fn nature(&self, arrival: &Arrival<'_>) -> Nature {
+        self.signs.nature(arrival)
     }
 
     /// The ids that a reply names; see [`named_ids`].

@@ -1,115 +1,54 @@
-//! Whether a person wrote the mail (access-rules, check 2): a table of signs, each with where it comes from.
+//! Whether a person wrote the mail (access-rules, check 2). `signs` is the table of what speaks against it.
 
-use super::{AutomaticSign, Nature, clean, fields::HeaderBlock};
+use super::{
+    AutomaticSign, Nature, clean,
+    groups::{self, list_id},
+    signs::{Look, NATURE_ROWS, NatureRow, Seen, SignKind},
+};
 
-/// More Received fields than this are a loop (RFC 5321 §6.3).
-const MAX_RECEIVED: usize = 100;
 /// Longest value kept of a sign, in characters.
 const MAX_VALUE: usize = 100;
-/// The field that every mail of ours carries.
-const OWN_FIELD: &str = "x-vestibule-mail";
 
-/// What a sign says of a mail that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// It goes round in circles.
-    Loop,
-    /// A machine wrote it.
-    Automatic,
-    /// As `Automatic`; lifted when the mail came through one of the project's own lists.
-    List,
+/// How a mail came to a project: what its own bytes don't say.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// The envelope's reverse-path; empty for `<>`.
+    pub reverse_path: &'a str,
+    /// The List-Ids of the groups that forward to the project.
+    pub via_lists: &'a [String],
+    /// Whether its Message-ID is one that only we can have made.
+    pub minted: bool,
 }
 
-/// One sign.
-pub struct NatureRow {
-    /// Its name in trails.
-    pub name: &'static str,
-    /// Where it is defined, or who writes it.
-    pub source: &'static str,
-    kind: Kind,
-    found: fn(&Signs, &str) -> Option<String>,
-}
-
-/// All signs, in the order in which they are looked for.
-pub const NATURE_ROWS: &[NatureRow] = &[
-    NatureRow {
-        name: "own-mail",
-        source: "the field that our own mail carries; RFC 3834 §2 on loops",
-        kind: Kind::Loop,
-        found: |signs, _| signs.own.clone(),
-    },
-    NatureRow {
-        name: "received-count",
-        source: "RFC 5321 §6.3: a server should allow at least 100 Received fields",
-        kind: Kind::Loop,
-        found: |signs, _| (signs.received > MAX_RECEIVED).then(|| signs.received.to_string()),
-    },
-    NatureRow {
-        name: "null-reverse-path",
-        source: "RFC 5321 §4.5.5: bounces and notices have the reverse-path <>",
-        kind: Kind::Automatic,
-        found: |_, reverse_path| reverse_path.is_empty().then(|| "<>".to_owned()),
-    },
-    NatureRow {
-        name: "report",
-        source: "RFC 6522: multipart/report; delivery (3464), disposition (8098) and abuse (5965) reports",
-        kind: Kind::Automatic,
-        found: |signs, _| (signs.media_type == "multipart/report").then(|| signs.media_type.clone()),
-    },
-    NatureRow {
-        name: "auto-submitted",
-        source: "RFC 3834 §5: any value but no",
-        kind: Kind::Automatic,
-        found: |signs, _| signs.auto_submitted.clone(),
-    },
-    NatureRow {
-        name: "precedence",
-        source: "RFC 2076 §3.9, and Sendmail, vacation programs: bulk, list, junk, auto_reply",
-        kind: Kind::List,
-        found: |signs, _| signs.precedence.clone(),
-    },
-    NatureRow {
-        name: "list-id",
-        source: "RFC 2919 §3",
-        kind: Kind::List,
-        found: |signs, _| signs.lists.first().cloned(),
-    },
-];
-
-/// What the fields hold of it.
+/// The signs that a mail's own bytes hold: the row's place in the table, and what stood there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Signs {
-    own: Option<String>,
-    received: usize,
-    media_type: String,
-    auto_submitted: Option<String>,
-    precedence: Option<String>,
+    found: Vec<(usize, String)>,
     lists: Vec<String>,
 }
 
 impl Signs {
-    pub(super) fn of(block: &HeaderBlock<'_>, media_type: String) -> Self {
-        Self {
-            own: block.first(OWN_FIELD).map(|field| field.unfolded().into_owned()),
-            received: block.all("received").count(),
-            media_type,
-            auto_submitted: tokens(block, "auto-submitted").find(|value| !matches!(&**value, "" | "no")),
-            precedence: tokens(block, "precedence")
-                .find(|value| matches!(&**value, "bulk" | "list" | "junk" | "auto_reply")),
-            lists: block.all("list-id").map(|field| list_id(&field.unfolded())).collect(),
-        }
+    pub(super) fn of(seen: &Seen<'_>) -> Self {
+        let found = NATURE_ROWS.iter().enumerate().filter_map(|(place, row)| match row.look {
+            Look::Mail(look) => look(seen).map(|value| (place, clean::line(&value, MAX_VALUE))),
+            Look::Arrival(_) => None,
+        });
+        Self { found: found.collect(), lists: groups::lists(seen.block) }
     }
 
-    /// The first sign that applies, in the table's order.
-    pub(super) fn nature(&self, reverse_path: &str, via_lists: &[String]) -> Nature {
-        let own_list = self.came_through(via_lists);
-        for row in NATURE_ROWS.iter().filter(|row| !(own_list && row.kind == Kind::List)) {
-            if let Some(value) = (row.found)(self, reverse_path) {
-                let sign = AutomaticSign { name: row.name.into(), value: clean::line(&value, MAX_VALUE) };
-                return if row.kind == Kind::Loop { Nature::Loop(sign) } else { Nature::Automatic(sign) };
-            }
+    /// The first sign that applies, in the table's order: the strongest.
+    pub(super) fn nature(&self, arrival: &Arrival<'_>) -> Nature {
+        let own_list = self.came_through(arrival.via_lists);
+        let mut rows = NATURE_ROWS.iter().enumerate().filter(|(_, row)| !(own_list && row.of_lists));
+        rows.find_map(|(place, row)| Some(nature(row, self.value(place, row, arrival)?)))
+            .unwrap_or(Nature::PERSON)
+    }
+
+    fn value(&self, place: usize, row: &NatureRow, arrival: &Arrival<'_>) -> Option<String> {
+        match row.look {
+            Look::Mail(_) => self.found.iter().find(|found| found.0 == place).map(|found| found.1.clone()),
+            Look::Arrival(look) => look(arrival).map(|value| clean::line(&value, MAX_VALUE)),
         }
-        Nature::Person
     }
 
     /// Whether every list that the mail names is one that forwards to the project.
@@ -119,50 +58,36 @@ impl Signs {
     }
 }
 
-/// The values of all fields of that name: without comments and parameters, in lower case (RFC 3834 §5).
-fn tokens<'a>(block: &'a HeaderBlock<'_>, name: &'static str) -> impl Iterator<Item = String> + 'a {
-    block.all(name).map(|field| {
-        let plain = without_comments(&field.unfolded());
-        plain.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-    })
-}
-
-fn without_comments(value: &str) -> String {
-    let (mut depth, mut out) = (0_usize, String::with_capacity(value.len()));
-    for c in value.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            c if depth == 0 => out.push(c),
-            _ => {}
-        }
+fn nature(row: &NatureRow, value: String) -> Nature {
+    let sign = AutomaticSign { name: row.name.into(), value };
+    match row.kind {
+        SignKind::Loop => Nature::Loop(sign),
+        SignKind::Report => Nature::Report(sign),
+        SignKind::Automatic => Nature::Automatic(sign),
+        SignKind::Weak => Nature::Person { weak: Some(sign) },
     }
-    out
-}
-
-/// The identifier between the last brackets (RFC 2919 §2), else the whole, in lower case.
-fn list_id(value: &str) -> String {
-    let inside = value.rsplit_once('<').map_or(value, |(_, after)| after.split('>').next().unwrap_or(after));
-    inside.trim().to_ascii_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::read;
 
     fn nature(fields: &str, reverse_path: &str, via_lists: &[&str]) -> Nature {
-        let raw = format!("{fields}\r\n");
         let lists: Vec<String> = via_lists.iter().map(|&list| list.to_owned()).collect();
-        Signs::of(&HeaderBlock::of(raw.as_bytes()), "text/plain".to_owned()).nature(reverse_path, &lists)
+        let message = read(format!("From: ada@partner.example\r\n{fields}\r\n").as_bytes());
+        message.nature(&Arrival { reverse_path, via_lists: &lists, minted: false })
     }
 
-    #[test]
-    fn every_row_is_named_and_sourced_once() {
-        let mut names: Vec<_> = NATURE_ROWS.iter().map(|row| row.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), NATURE_ROWS.len());
-        assert!(NATURE_ROWS.iter().all(|row| row.source.len() > 10));
+    /// `KIND NAME`, such as `weak precedence`; `person` without a sign.
+    fn told(nature: &Nature) -> String {
+        match nature {
+            Nature::Person { weak: None } => "person".to_owned(),
+            Nature::Person { weak: Some(sign) } => format!("weak {}", sign.name),
+            Nature::Automatic(sign) => format!("automatic {}", sign.name),
+            Nature::Report(sign) => format!("report {}", sign.name),
+            Nature::Loop(sign) => format!("loop {}", sign.name),
+        }
     }
 
     #[test]
@@ -173,24 +98,131 @@ mod tests {
         assert!(sign.value.starts_with("auto-x yyy"), "{}", sign.value);
     }
 
+    /// The value of a field counts, never that it is there.
     #[test]
-    fn a_loop_is_found_before_anything_else() {
-        let fields = "X-Vestibule-Mail: x\r\nPrecedence: bulk\r\n";
-        assert!(matches!(nature(fields, "", &[]), Nature::Loop(sign) if sign.name == "own-mail"));
+    fn each_field_is_told_by_its_value() {
+        for (fields, expected) in [
+            ("", "person"),
+            ("Auto-Submitted: no\r\n", "person"),
+            ("AUTO-SUBMITTED: No (really; not) ; owner=x\r\n", "person"),
+            ("Auto-Submitted:\r\n", "person"),
+            ("Auto-Submitted: auto-generated; owner-email=\"a@b\"\r\n", "automatic auto-submitted"),
+            ("Auto-Submitted: (x) AUTO-Replied (vacation)\r\n", "automatic auto-submitted"),
+            ("Auto-Submitted: no\r\nAuto-Submitted: auto-notified\r\n", "automatic auto-submitted"),
+            ("Precedence: first-class\r\n", "person"),
+            ("Precedence: Bulk\r\n", "weak precedence"),
+            ("precedence: JUNK\r\n", "weak precedence"),
+            ("Precedence: list\r\n", "weak precedence"),
+            ("Precedence: Auto_Reply\r\n", "automatic auto-reply-precedence"),
+            ("X-Precedence: auto-reply\r\n", "automatic auto-reply-precedence"),
+            ("Precedence: bulk\r\nList-Unsubscribe: <https://x.example>\r\n", "automatic bulk"),
+            ("List-Unsubscribe: <https://x.example>\r\n", "weak list-field"),
+            ("List-Id: IT <it.example>\r\n", "automatic list-id"),
+            ("X-Auto-Response-Suppress: All\r\n", "weak x-auto-response-suppress"),
+            ("X-Auto-Response-Suppress: rn, nrn,oof\r\n", "weak x-auto-response-suppress"),
+            ("X-Auto-Response-Suppress: None\r\n", "person"),
+            ("X-Auto-Response-Suppress: RN, NRN\r\n", "person"),
+            ("X-Autoreply: yes\r\n", "automatic x-autoreply"),
+            ("X-Autoreply: No\r\n", "person"),
+            ("X-Autorespond: Re: printer\r\n", "automatic x-autoreply"),
+            ("X-AutoReply-From: a@b.example\r\n", "automatic x-autoreply"),
+            ("X-Autoresponder: vacation\r\n", "automatic x-autoreply"),
+            ("X-Failed-Recipients: a@b.example\r\n", "report failed-recipients"),
+            ("X-OTRS-Loop: false\r\n", "person"),
+            ("X-OTRS-Loop: yes\r\n", "automatic ticket-system"),
+            ("X-JIRA-FingerPrint: 1\r\n", "automatic ticket-system"),
+            ("X-Cron-Env: <SHELL=/bin/sh>\r\n", "automatic machine"),
+            ("X-Loop: it@partner.example\r\n", "weak x-loop"),
+            ("Subject: Automatic reply: Printer\r\n", "weak auto-reply-subject"),
+            ("Subject: Re: Automatic reply: Printer\r\n", "person"),
+            ("Content-Type: multipart/report; boundary=b\r\n", "report report"),
+            (
+                "Content-Type: multipart/report; report-type=DELIVERY-STATUS; boundary=b\r\n",
+                "report delivery-report",
+            ),
+        ] {
+            assert_eq!(told(&nature(fields, "a@b", &[])), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn senders_are_told_by_their_names() {
+        for (from, reverse_path, expected) in [
+            ("MAILER-DAEMON@mx.partner.example", "a@b", "report mailer-daemon"),
+            ("Postmaster@partner.example", "a@b", "report mailer-daemon"),
+            ("MAILER-DAEMON (Mail Delivery System)", "a@b", "report mailer-daemon"),
+            ("postmasters@partner.example", "a@b", "person"),
+            ("ada@partner.example", "", "report null-reverse-path"),
+            ("ada@partner.example", "MAILER-DAEMON@mx.partner.example", "report null-reverse-path"),
+            ("No-Reply@partner.example", "a@b", "weak no-reply-sender"),
+            ("do_not_reply+7@partner.example", "a@b", "weak no-reply-sender"),
+            ("ne-pas-repondre@partner.example", "a@b", "weak no-reply-sender"),
+            ("reply@partner.example", "a@b", "person"),
+            ("bounce@partner.example", "a@b", "weak no-reply-sender"),
+            ("noah@partner.example", "a@b", "person"),
+            ("ada@partner.example", "owner-all@partner.example", "weak list-manager"),
+            ("ada@partner.example", "all-request@partner.example", "weak list-manager"),
+            ("ada@partner.example", "request@partner.example", "person"),
+        ] {
+            let raw = format!("From: {from}\r\n\r\n");
+            let arrival = Arrival { reverse_path, via_lists: &[], minted: false };
+            assert_eq!(told(&read(raw.as_bytes()).nature(&arrival)), expected, "{from} {reverse_path}");
+        }
+    }
+
+    #[test]
+    fn the_strongest_sign_is_told() {
+        let fields = "X-Vestibule-Mail: x\r\nAuto-Submitted: auto-replied\r\nPrecedence: bulk\r\n";
+        assert_eq!(told(&nature(fields, "", &[])), "loop own-mail");
+        assert_eq!(told(&nature(&fields[21..], "", &[])), "report null-reverse-path");
+        assert_eq!(told(&nature(&fields[21..], "a@b", &[])), "automatic auto-submitted");
+    }
+
+    #[test]
+    fn what_goes_in_circles_is_a_loop() {
+        let message = read(b"From: ada@partner.example\r\n\r\n");
+        let minted = Arrival { reverse_path: "a@b", via_lists: &[], minted: true };
+        assert_eq!(told(&message.nature(&minted)), "loop own-message-id");
+        let delivered = |n: usize| "Delivered-To: it@desk.example\r\nDelivered-To: x@y.example\r\n".repeat(n);
+        assert_eq!(told(&nature(&delivered(2), "a@b", &[])), "person");
+        assert_eq!(told(&nature(&delivered(3), "a@b", &[])), "loop delivered-to");
     }
 
     #[test]
     fn own_lists_lift_only_the_signs_of_lists() {
-        for (fields, reverse_path, person) in [
-            ("List-Id: <it.example>\r\nPrecedence: list\r\n", "a@b", true),
-            ("List-Id: IT <IT.Example>\r\n", "a@b", true),
-            ("Precedence: list\r\n", "a@b", false),
-            ("List-Id: <it.example>\r\n", "", false),
-            ("List-Id: <it.example>\r\nAuto-Submitted: auto-replied\r\n", "a@b", false),
-            ("List-Id: <it.example>\r\nList-Id: <hr.example>\r\n", "a@b", false),
-            ("List-Id: <it.example.evil.example>\r\n", "a@b", false),
+        for (fields, reverse_path, expected) in [
+            ("List-Id: <it.example>\r\nPrecedence: list\r\n", "owner-it@it.example", "person"),
+            (
+                "List-Id: IT <IT.Example>\r\nX-Loop: it@it.example\r\nList-Post: <mailto:a@b>\r\n",
+                "a@b",
+                "person",
+            ),
+            ("Precedence: list\r\n", "a@b", "weak precedence"),
+            ("List-Id: <it.example>\r\n", "", "report null-reverse-path"),
+            ("List-Id: <it.example>\r\nAuto-Submitted: auto-replied\r\n", "a@b", "automatic auto-submitted"),
+            (
+                "List-Id: <it.example>\r\nX-Auto-Response-Suppress: All\r\n",
+                "a@b",
+                "weak x-auto-response-suppress",
+            ),
+            ("List-Id: <it.example>\r\nList-Id: <hr.example>\r\n", "a@b", "automatic list-id"),
+            ("List-Id: <it.example.evil.example>\r\n", "a@b", "automatic list-id"),
         ] {
-            assert_eq!(nature(fields, reverse_path, &["it.example"]) == Nature::Person, person, "{fields}");
+            assert_eq!(told(&nature(fields, reverse_path, &["it.example"])), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn only_a_person_without_a_sign_is_answered() {
+        let sign = || AutomaticSign { name: "x".into(), value: String::new() };
+        assert!(Nature::PERSON.may_be_answered());
+        for nature in [
+            Nature::Person { weak: Some(sign()) },
+            Nature::Automatic(sign()),
+            Nature::Report(sign()),
+            Nature::Loop(sign()),
+        ] {
+            assert!(!nature.may_be_answered(), "{nature:?}");
         }
     }
 }

@@ -287,7 +287,7 @@ pub struct VerificationSent<'a> {
 
 impl Event for VerificationSent<'_> {
     fn emit(self, ops: &Ops) {
-        ops.metrics.mails_sent.inc();
+        ops.metrics.sent("verification");
         line!(
             ops,
             Level::INFO,
@@ -314,7 +314,7 @@ pub struct VerificationFailed<'a> {
 
 impl Event for VerificationFailed<'_> {
     fn emit(self, ops: &Ops) {
-        ops.metrics.mails_failed.inc();
+        ops.metrics.failed("verification");
         line!(
             ops,
             Level::WARN,
@@ -323,6 +323,102 @@ impl Event for VerificationFailed<'_> {
             verification = self.verification,
             error = &*ops.log_words(self.error),
             attempts = self.attempts
+        );
+    }
+}
+
+/// `acknowledgement.sent` / `acknowledgement.failed`: the end of "we have your request".
+pub struct AcknowledgementEnded<'a> {
+    /// To whom.
+    pub address: &'a EmailAddress,
+    /// The request.
+    pub request: String,
+    /// The relay's words, or what went wrong.
+    pub result: Result<&'a str, &'a str>,
+    /// Tries it took.
+    pub attempts: u32,
+}
+
+impl Event for AcknowledgementEnded<'_> {
+    fn emit(self, ops: &Ops) {
+        let (address, request, attempts) = (ops.log_address(self.address), self.request, self.attempts);
+        match self.result {
+            Ok(reply) => {
+                ops.metrics.sent("acknowledgement");
+                let reply = &*ops.log_words(reply);
+                line!(ops, Level::INFO, "acknowledgement.sent", address, request, reply, attempts);
+            }
+            Err(error) => {
+                ops.metrics.failed("acknowledgement");
+                let error = &*ops.log_words(error);
+                line!(ops, Level::WARN, "acknowledgement.failed", address, request, error, attempts);
+            }
+        }
+    }
+}
+
+/// `confirmation.sent` / `confirmation.failed`: the end of a mail that asks a new customer to confirm the address.
+pub struct ConfirmationEnded<'a> {
+    /// To whom.
+    pub address: &'a EmailAddress,
+    /// The relay's words, or what went wrong.
+    pub result: Result<&'a str, &'a str>,
+    /// Tries it took.
+    pub attempts: u32,
+}
+
+impl Event for ConfirmationEnded<'_> {
+    fn emit(self, ops: &Ops) {
+        let (address, attempts) = (ops.log_address(self.address), self.attempts);
+        match self.result {
+            Ok(reply) => {
+                ops.metrics.sent("confirmation");
+                let reply = &*ops.log_words(reply);
+                line!(ops, Level::INFO, "confirmation.sent", address, reply, attempts);
+            }
+            Err(error) => {
+                ops.metrics.failed("confirmation");
+                let error = &*ops.log_words(error);
+                line!(ops, Level::WARN, "confirmation.failed", address, error, attempts);
+            }
+        }
+    }
+}
+
+/// `account.confirmed`: a customer has confirmed the address with a link.
+pub struct AccountConfirmed<'a> {
+    /// The address.
+    pub address: &'a EmailAddress,
+}
+
+impl Event for AccountConfirmed<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::INFO, "account.confirmed", address = ops.log_address(self.address));
+    }
+}
+
+/// `bounce.received`: a mail came to a bounce address of ours. What it ends is told by an event of its own.
+pub struct BounceReceived<'a> {
+    /// Our id of the bounce.
+    pub mail_id: String,
+    /// The mail of ours that it is about.
+    pub delivery: String,
+    /// `failed`, or why it ends nothing: `delayed`, `not-a-bounce`, `unknown`.
+    pub result: &'static str,
+    /// Its words.
+    pub words: &'a str,
+}
+
+impl Event for BounceReceived<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(
+            ops,
+            Level::INFO,
+            "bounce.received",
+            mail_id = self.mail_id,
+            delivery = self.delivery,
+            result = self.result,
+            words = &*ops.log_words(self.words)
         );
     }
 }
@@ -370,12 +466,12 @@ impl Event for ForwardEnded<'_> {
         match self.result {
             Ok(reply) => {
                 let reply = &*ops.log_words(reply);
-                ops.metrics.mails_sent.inc();
+                ops.metrics.sent("forward");
                 line!(ops, Level::INFO, "outbound.sent", address, mail_id = self.mail_id, reply);
             }
             Err(error) => {
                 let error = &*ops.log_words(error);
-                ops.metrics.mails_failed.inc();
+                ops.metrics.failed("forward");
                 line!(ops, Level::WARN, "outbound.failed", address, mail_id = self.mail_id, error);
             }
         }

@@ -181,8 +181,9 @@ impl Visit for JsonFields {
 /// Appends `value` as a JSON string: controls, line separators and bidi marks escaped, cut to `limit` characters.
 fn escape(out: &mut String, value: &str, limit: usize) {
     out.push('"');
-    // Almost every value is plain and short.
-    if value.len() <= limit && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+    // Almost every value is plain and short. All bytes are looked at, so that several can be at once.
+    let plain = |b: u8| matches!(b, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+    if value.len() <= limit && value.bytes().fold(true, |all, b| all & plain(b)) {
         out.push_str(value);
         out.push('"');
         return;

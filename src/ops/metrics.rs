@@ -35,6 +35,13 @@ pub struct CheckLabels {
     pub result: &'static str,
 }
 
+/// Labels of a mail of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MailLabels {
+    /// verification, acknowledgement, confirmation or forward.
+    pub kind: &'static str,
+}
+
 /// Labels of an HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -79,9 +86,9 @@ pub struct Metrics {
     /// Seconds from the last byte of a mail to its durable decision.
     pub intake_seconds: Histogram,
     /// Mails of ours that the relay has taken.
-    pub mails_sent: Counter,
+    pub mails_sent: Family<MailLabels, Counter>,
     /// Mails of ours that were given up.
-    pub mails_failed: Counter,
+    pub mails_failed: Family<MailLabels, Counter>,
     /// Mails of ours in the outbox that are tried again.
     pub mails_retried: Counter,
     /// Verifications redeemed.
@@ -94,6 +101,10 @@ pub struct Metrics {
     pub panics: Counter,
     /// HTTP answers.
     pub http_requests: Family<RequestLabels, Counter>,
+    /// Plans and other events that the store has made durable.
+    pub store_commits: Counter,
+    /// Times that the store has waited for its disk.
+    pub store_syncs: Counter,
     /// Free bytes where the store writes.
     pub store_free_bytes: Gauge<f64, AtomicU64>,
     /// 1 while the store takes writes.
@@ -139,19 +150,31 @@ metrics! {
     bytes_in_flight: Gauge::default(), "bytes_in_flight", "Bytes of mail in flight";
     bytes_accepted: Counter::default(), "bytes_accepted", "Bytes of mail taken";
     intake_seconds: Histogram::new(INTAKE_BUCKETS), "intake_seconds", "From a mail's last byte to its durable decision";
-    mails_sent: Counter::default(), "outbound_sent", "Mails of the daemon that the relay has taken";
-    mails_failed: Counter::default(), "outbound_failed", "Mails of the daemon that were given up";
+    mails_sent: Family::default(), "outbound_sent", "Mails of the daemon that the relay has taken";
+    mails_failed: Family::default(), "outbound_failed", "Mails of the daemon that were given up, or came back";
     mails_retried: Counter::default(), "outbound_retried", "Tries to send that will be repeated";
     redeemed: Counter::default(), "verifications_redeemed", "Verifications redeemed";
     accounts_created: Counter::default(), "accounts_created", "Accounts that came to be";
     store_failures: Counter::default(), "store_failures", "Failed writes of the store";
     panics: Counter::default(), "panics", "Panics, those that were caught included";
     http_requests: Family::default(), "http_requests", "HTTP answers";
+    store_commits: Counter::default(), "store_commits", "Plans and other events that the store has made durable";
+    store_syncs: Counter::default(), "store_syncs", "Syncs of the store's files; one serves all commits that wait";
     store_free_bytes: Gauge::<f64, AtomicU64>::default(), "store_free_bytes", "Free bytes where the store writes";
     store_writable: Gauge::default(), "store_writable", "1 while the store takes writes";
 }
 
 impl Metrics {
+    /// A mail of ours was taken.
+    pub fn sent(&self, kind: &'static str) {
+        self.mails_sent.get_or_create(&MailLabels { kind }).inc();
+    }
+
+    /// A mail of ours was given up, or came back.
+    pub fn failed(&self, kind: &'static str) {
+        self.mails_failed.get_or_create(&MailLabels { kind }).inc();
+    }
+
     /// The text that `GET /metrics` answers.
     pub fn render(&self) -> String {
         let mut out = String::new();

@@ -10,8 +10,20 @@ fn config() -> Config {
     samples::config(Relay::Directory("outbound".into()))
 }
 
+fn mint() -> MintKey {
+    samples::seal().mint_key()
+}
+
+fn compose(delivery: &Delivery, config: &Config) -> Result<Composed, ComposeError> {
+    Composer { config, mint: &mint() }.compose(delivery, Some(&token().reveal()), enqueued())
+}
+
+fn content(delivery: &Delivery, config: &Config) -> Result<Content, ComposeError> {
+    Composer { config, mint: &mint() }.content(delivery, Some(&token().reveal()))
+}
+
 fn mail(delivery: &Delivery, config: &Config) -> String {
-    String::from_utf8(compose(delivery, &token(), config, enqueued()).unwrap().bytes).unwrap()
+    String::from_utf8(compose(delivery, config).unwrap().bytes).unwrap()
 }
 
 /// Name and value of each field, unfolded.
@@ -32,7 +44,7 @@ fn field(mail: &str, name: &str) -> Option<String> {
 #[test]
 fn the_whole_mail_is_as_printed() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/outbound/verification.eml");
-    let bytes = compose(&verification_delivery(), &token(), &config(), enqueued()).unwrap().bytes;
+    let bytes = compose(&verification_delivery(), &config()).unwrap().bytes;
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(path, &bytes).unwrap();
     }
@@ -53,12 +65,13 @@ fn each_try_gives_the_same_bytes_and_each_delivery_its_own() {
 #[test]
 fn the_fields_are_those_of_the_contract() {
     let mail = mail(&verification_delivery(), &config());
+    let message_id = format!("<{}@help.example.com>", mint().message_id(verification_delivery().id, None));
     let table = [
         ("from", "\"Example Help\" <help@help.example.com>"),
         ("to", "Ada.Lovelace@example.com"),
         ("subject", "Is this message to IT support from you?"),
         ("date", "Sun, 22 Nov 2026 08:00:01 +0000"),
-        ("message-id", "<01935000-0000-7000-8000-000000000001@help.example.com>"),
+        ("message-id", &*message_id),
         ("in-reply-to", "<CAB+x=1@mail.example.com>"),
         ("references", "<CAB+x=1@mail.example.com>"),
         ("auto-submitted", "auto-replied"),
@@ -79,7 +92,7 @@ fn the_fields_are_those_of_the_contract() {
 
 #[test]
 fn the_text_comes_first_and_both_parts_hold_the_one_link() {
-    let bytes = compose(&verification_delivery(), &token(), &config(), enqueued()).unwrap().bytes;
+    let bytes = compose(&verification_delivery(), &config()).unwrap().bytes;
     let parsed = MessageParser::default().parse(&bytes).unwrap();
     let (text, html) = (parsed.part(1).unwrap(), parsed.part(2).unwrap());
     assert!(text.is_content_type("text", "plain") && html.is_content_type("text", "html"));
@@ -120,7 +133,7 @@ fn the_link_is_never_broken_unless_the_text_needs_an_encoding() {
 
 #[test]
 fn it_says_what_a_reader_must_know() {
-    let Content { text, html, .. } = content(&verification_delivery(), &token(), &config()).unwrap();
+    let Content { text, html, .. } = content(&verification_delivery(), &config()).unwrap();
     for part in [text.replace('\n', " "), html] {
         for said in [
             "Sunday 22 November 2026, 08:00 UTC",
@@ -137,7 +150,7 @@ fn it_says_what_a_reader_must_know() {
     }
     let mut silent = config();
     silent.verification.contact = None;
-    let Content { text, html, .. } = content(&verification_delivery(), &token(), &silent).unwrap();
+    let Content { text, html, .. } = content(&verification_delivery(), &silent).unwrap();
     assert!(!text.contains("Questions") && !html.contains("Questions"));
 }
 
@@ -145,7 +158,7 @@ fn it_says_what_a_reader_must_know() {
 fn lines_of_the_text_fit_a_terminal() {
     let mut long = config();
     long.projects[0].name = "IT support of the whole group".to_owned();
-    let Content { text, .. } = content(&verification_delivery(), &token(), &long).unwrap();
+    let Content { text, .. } = content(&verification_delivery(), &long).unwrap();
     let wide: Vec<&str> = text.lines().filter(|line| line.len() > 78 && !line.contains("://")).collect();
     assert!(wide.is_empty(), "{wide:?}");
 }
@@ -190,7 +203,7 @@ fn hostile_names_and_ids_add_no_field() {
 fn markup_in_names_is_shown_and_not_obeyed() {
     let mut config = config();
     config.projects[0].name = "<b onclick=x>R&D</b>".to_owned();
-    let Content { text, html, subject } = content(&verification_delivery(), &token(), &config).unwrap();
+    let Content { text, html, subject } = content(&verification_delivery(), &config).unwrap();
     assert!(text.contains("<b onclick=x>R&D</b>") && subject.contains("R&D"));
     assert!(!html.contains("<b onclick") && html.contains("R&#38;D"));
 }
@@ -260,13 +273,105 @@ fn odd_times_and_gone_projects_still_give_a_mail() {
     let mut gone = config();
     gone.projects.clear();
     for at in [i64::MIN, 0, i64::MAX] {
-        let mail = compose(&verification_delivery(), &token(), &gone, Time::from_millis(at)).unwrap();
+        let mail = Composer { config: &gone, mint: &mint() }
+            .compose(&verification_delivery(), Some(&token().reveal()), Time::from_millis(at))
+            .unwrap();
         let text = String::from_utf8(mail.bytes).unwrap();
         assert_eq!(field(&text, "subject").as_deref(), Some("Is this message to IT from you?"));
     }
     let forward = Delivery {
-        kind: DeliveryKind::Forward { reverse_path: String::new(), body: None },
+        kind: DeliveryKind::Forward { reverse_path: String::new(), body: None, trace: String::new() },
         ..verification_delivery()
     };
-    assert_eq!(compose(&forward, &token(), &gone, enqueued()), Err(ComposeError::NotAVerification));
+    assert_eq!(compose(&forward, &gone), Err(ComposeError::Incomplete));
+}
+
+fn acknowledgement(last: bool) -> Delivery {
+    let kind = DeliveryKind::Acknowledgement {
+        project: "IT".parse().unwrap(),
+        request: Some("IT-12".parse().unwrap()),
+        per_day: 20,
+        last,
+        received_at: samples::received(),
+        in_reply_to: Some("CAB+x=1@mail.example.com".to_owned()),
+    };
+    Delivery { kind, ..verification_delivery() }
+}
+
+/// RFC 3834 §3.1: the fields that keep machines from answering each other, and where a person's answer goes.
+#[test]
+fn an_acknowledgement_names_the_request_and_leads_replies_to_it() {
+    let mail = mail(&acknowledgement(false), &config());
+    let request: RequestId = "IT-12".parse().unwrap();
+    let message_id =
+        format!("<{}@help.example.com>", mint().message_id(acknowledgement(false).id, Some(&request)));
+    let reply_to = format!("it+{}@help.example.com", mint().reply_detail(&request));
+    for (name, value) in [
+        ("subject", "[IT-12] We have your request"),
+        ("message-id", &*message_id),
+        ("reply-to", &*reply_to),
+        ("in-reply-to", "<CAB+x=1@mail.example.com>"),
+        ("references", "<CAB+x=1@mail.example.com>"),
+        ("auto-submitted", "auto-replied"),
+        ("x-auto-response-suppress", "All"),
+        ("x-vestibule-mail", "acknowledgement"),
+    ] {
+        assert_eq!(field(&mail, name).as_deref(), Some(value), "{name}");
+    }
+    assert!(!mail.contains("://") && mail.contains("IT-12") && mail.contains("Sunday 22 November 2026"));
+    let composed = compose(&acknowledgement(false), &config()).unwrap();
+    assert_eq!(composed.reverse_path, None);
+}
+
+#[test]
+fn replies_have_no_address_of_their_own_where_details_are_off_or_only_a_domain_is_ours() {
+    let mut off = config();
+    off.routes = std::sync::Arc::new(crate::smtp::RouteTable::new(None, false, "x.example".parse().unwrap()));
+    assert_eq!(field(&mail(&acknowledgement(false), &off), "reply-to"), None);
+    let mut domain = config();
+    domain.projects[0].addresses = vec!["*@it.example.com".to_owned()];
+    assert_eq!(field(&mail(&acknowledgement(false), &domain), "reply-to"), None);
+    domain.projects[0].addresses.push("it+all@it.example.com".to_owned());
+    assert_eq!(field(&mail(&acknowledgement(false), &domain), "reply-to"), None);
+    domain.projects[0].addresses.push("IT@it.example.com".to_owned());
+    let reply_to = field(&mail(&acknowledgement(false), &domain), "reply-to").unwrap();
+    assert!(reply_to.starts_with("IT+it-12.") && reply_to.ends_with("@it.example.com"), "{reply_to}");
+}
+
+#[test]
+fn with_a_bounce_domain_each_mail_has_an_envelope_sender_of_its_own() {
+    let mut config = config();
+    config.mail.bounce_domain = Some("bounce.help.example.com".parse().unwrap());
+    for delivery in [acknowledgement(false), verification_delivery()] {
+        let sender = compose(&delivery, &config).unwrap().reverse_path.unwrap();
+        assert_eq!(sender.domain().as_str(), "bounce.help.example.com");
+        assert_eq!(mint().read_bounce_local_part(sender.local_part()), Some(delivery.id));
+    }
+}
+
+#[test]
+fn a_project_speaks_its_language_and_the_last_acknowledgement_says_so() {
+    let mut config = config();
+    config.projects[0].language = Some("de".parse().unwrap());
+    let content = content(&acknowledgement(true), &config).unwrap();
+    assert!(content.subject.contains("heute keine weiteren") && content.html.contains("<html lang=\"de\">"));
+    assert!(content.text.contains("Sonntag, 22. November 2026, 08:00 Uhr (UTC)"), "{}", content.text);
+    let mail = mail(&verification_delivery(), &config);
+    assert!(mail.is_ascii());
+    let parsed = MessageParser::default().parse(mail.as_bytes()).unwrap();
+    assert_eq!(parsed.subject(), Some("Ist diese Nachricht an IT support von Ihnen?"));
+    let link = format!("https://help.example.com/verify/{}", token().reveal());
+    assert!(parsed.body_text(0).unwrap().lines().any(|line| line == link));
+}
+
+#[test]
+fn what_lacks_its_request_or_its_token_is_not_composed() {
+    let mut delivery = acknowledgement(false);
+    if let DeliveryKind::Acknowledgement { request, .. } = &mut delivery.kind {
+        *request = None;
+    }
+    assert_eq!(compose(&delivery, &config()), Err(ComposeError::Incomplete));
+    let config = config();
+    let composer = Composer { config: &config, mint: &mint() };
+    assert_eq!(composer.compose(&verification_delivery(), None, enqueued()), Err(ComposeError::Incomplete));
 }

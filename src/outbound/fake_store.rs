@@ -15,12 +15,15 @@ use super::samples;
 use crate::{
     config::Retention,
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
-        Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Job, Lease, Named,
-        Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement,
-        Snapshot, Store, StoreError, Thread, TokenView, VerificationState, VerificationView,
+        AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView, DecisionFilter,
+        DecisionRow, Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Job,
+        Lease, Named, Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail,
+        Settled, Settlement, Snapshot, Store, StoreError, Thread, TokenView, VerificationState,
+        VerificationView,
     },
-    types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
+    types::{
+        Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
+    },
 };
 
 #[derive(Default)]
@@ -97,7 +100,11 @@ impl FakeOutbox {
         let mail = MailId::new(Uuid::from_u128(77));
         self.state().raw.insert(mail, Bytes::from_static(raw));
         let body = Some(BodyRef { mail, segment: 0, offset: 0 });
-        let kind = DeliveryKind::Forward { reverse_path: reverse_path.to_owned(), body };
+        let kind = DeliveryKind::Forward {
+            reverse_path: reverse_path.to_owned(),
+            body,
+            trace: super::samples::TRACE.to_owned(),
+        };
         Delivery { kind, to: samples::address("ops@example.com"), ..samples::verification_delivery() }
     }
 
@@ -153,6 +160,14 @@ fn countdown(count: &mut usize) -> bool {
 
 #[async_trait]
 impl Store for FakeOutbox {
+    async fn confirmation(&self, _: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError> {
+        unreachable!("the outbox does not ask for it")
+    }
+
+    async fn sent(&self, _: DeliveryId) -> Result<Option<SentMail>, StoreError> {
+        unreachable!("the outbox does not ask for it")
+    }
+
     async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError> {
         let gate = self.gate.lock().unwrap().clone();
         if let Some(gate) = gate {

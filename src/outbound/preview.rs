@@ -6,12 +6,16 @@ use askama::Template;
 
 use super::{
     clean::one_line,
-    compose::{ComposeError, Content, compose, content, subject},
+    compose::{ComposeError, Composer},
 };
 use crate::{
     config::{Config, Project},
     store::{Delivery, DeliveryKind},
-    types::{DeliveryId, EmailAddress, Time, TokenSeal, VerificationId, VerificationToken},
+    templates::{Content, Kind},
+    types::{
+        ConfirmationToken, DeliveryId, EmailAddress, MintKey, RequestId, Time, TokenSeal, VerificationId,
+        VerificationToken,
+    },
 };
 
 /// Whom a preview is addressed to.
@@ -26,35 +30,59 @@ pub struct Preview {
     pub eml: Vec<u8>,
 }
 
-/// Composes the verification mail of a project as it would answer a mail that came `now`. The token is all zeros.
-pub fn preview(config: &Config, project: &Project, now: Time) -> Result<Preview, ComposeError> {
-    let token = VerificationToken::new([0; 32]);
-    let delivery = sample(config, project, now)?;
-    let content = content(&delivery, &token, config)?;
-    let eml = compose(&delivery, &token, config, now)?.bytes;
+/// Composes a mail about a project as it would answer a mail that came `now`. Tokens and keys are all zeros: nothing that
+/// it names leads anywhere.
+pub fn preview(config: &Config, project: &Project, kind: Kind, now: Time) -> Result<Preview, ComposeError> {
+    let delivery = Delivery {
+        id: DeliveryId::new(uuid::Uuid::nil()),
+        to: PREVIEW_ADDRESS
+            .parse::<EmailAddress>()
+            .map_err(|error| ComposeError::Failed(format!("the sample address: {error}")))?,
+        not_before: now,
+        lane: None,
+        kind: sample(config, project, kind, now),
+    };
+    let mint = MintKey::new([0; 32]);
+    let composer = Composer { config, mint: &mint };
+    let token = VerificationToken::new([0; 32]).reveal();
+    let content = composer.content(&delivery, Some(&token))?;
+    let eml = composer.compose(&delivery, Some(&token), now)?.bytes;
     Ok(Preview { content, eml })
 }
 
-fn sample(config: &Config, project: &Project, now: Time) -> Result<Delivery, ComposeError> {
-    let token = VerificationToken::new([0; 32]);
-    let to: EmailAddress = PREVIEW_ADDRESS
-        .parse()
-        .map_err(|error| ComposeError::Failed(format!("the sample address: {error}")))?;
-    Ok(Delivery {
-        id: DeliveryId::new(uuid::Uuid::nil()),
-        to,
-        not_before: now,
-        lane: None,
-        kind: DeliveryKind::Verification {
+fn sample(config: &Config, project: &Project, kind: Kind, now: Time) -> DeliveryKind {
+    let expires_at = now.plus(config.verification.link_lifetime);
+    let received_at = now.minus(Duration::from_secs(5));
+    let in_reply_to = Some("sample@customer.example".to_owned());
+    let (key, seal) = (project.key.clone(), TokenSeal::new([0; 32]));
+    let (verify, confirm) = (VerificationToken::new([0; 32]), ConfirmationToken::new([0; 32]));
+    match kind {
+        Kind::Verification => DeliveryKind::Verification {
             verification: VerificationId::new(uuid::Uuid::nil()),
-            token: token.digest(),
-            sealed: TokenSeal::new([0; 32]).seal(&token),
-            expires_at: now.plus(config.verification.link_lifetime),
-            project: project.key.clone(),
-            received_at: now.minus(Duration::from_secs(5)),
-            in_reply_to: Some("sample@customer.example".to_owned()),
+            token: verify.digest(),
+            sealed: seal.seal(&verify),
+            expires_at,
+            project: key,
+            received_at,
+            in_reply_to,
         },
-    })
+        Kind::Confirmation => DeliveryKind::Confirmation {
+            token: confirm.digest(),
+            sealed: seal.seal(&confirm),
+            expires_at,
+            project: key,
+            received_at,
+            in_reply_to,
+        },
+        Kind::Acknowledgement | Kind::LastAcknowledgement => DeliveryKind::Acknowledgement {
+            request: Some(RequestId { project: key.clone(), number: 12 }),
+            project: key,
+            per_day: config.mail.max_acknowledgements_per_address_per_day.get(),
+            last: kind == Kind::LastAcknowledgement,
+            received_at,
+            in_reply_to,
+        },
+    }
 }
 
 #[derive(Template)]
@@ -69,11 +97,12 @@ struct Announcement<'a> {
 }
 
 /// A text that tells staff what the verification mail is and how to tell it from a forgery.
-pub fn announcement(config: &Config) -> Result<String, ComposeError> {
+pub fn announcement(config: &Config, now: Time) -> Result<String, ComposeError> {
+    let subject = |project| Ok(preview(config, project, Kind::Verification, now)?.content.subject);
     let names: Vec<String> = config.projects.iter().filter_map(|project| one_line(&project.name)).collect();
     let from = &config.mail.from;
     Announcement {
-        subjects: names.iter().map(|name| subject(name)).collect(),
+        subjects: config.projects.iter().map(subject).collect::<Result<_, ComposeError>>()?,
         names: names.join(", "),
         from: from.address.spelling(),
         who: from.name.as_deref().and_then(one_line).unwrap_or_else(|| config.hostname.to_unicode()),
@@ -92,7 +121,7 @@ mod tests {
     #[test]
     fn a_preview_is_the_real_mail_with_a_link_that_leads_nowhere() {
         let config = samples::config(Relay::Directory("outbound".into()));
-        let preview = preview(&config, &config.projects[0], samples::received()).unwrap();
+        let preview = preview(&config, &config.projects[0], Kind::Verification, samples::received()).unwrap();
         let link = format!("https://help.example.com/verify/{}", "A".repeat(43));
         assert!(preview.content.text.contains(&link) && preview.content.html.contains(&link));
         let eml = String::from_utf8(preview.eml).unwrap();
@@ -102,7 +131,7 @@ mod tests {
     #[test]
     fn staff_are_told_how_to_know_the_mail() {
         let mut config = samples::config(Relay::Directory("outbound".into()));
-        let text = announcement(&config).unwrap();
+        let text = announcement(&config, samples::received()).unwrap();
         for said in [
             "help@help.example.com",
             "  Is this message to IT support from you?\n",
@@ -114,6 +143,6 @@ mod tests {
             assert!(text.replace("password, ever", "password").contains(said), "{said:?} in {text}");
         }
         config.verification.contact = None;
-        assert!(!announcement(&config).unwrap().contains("Questions"));
+        assert!(!announcement(&config, samples::received()).unwrap().contains("Questions"));
     }
 }

@@ -15,7 +15,7 @@ use lettre::{
     Address,
     transport::smtp::{
         authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, TlsParameters},
+        client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters},
         commands::{Data, Mail, Rcpt},
         extension::{ClientId, Extension, MailBodyParameter, MailParameter},
         response::Response,
@@ -73,7 +73,7 @@ impl SmtpTransport {
         let tls = match relay.security {
             RelaySecurity::None => None,
             RelaySecurity::Tls | RelaySecurity::StartTls => {
-                Some(TlsParameters::new(relay.host.clone()).map_err(|error| transient("TLS", error))?)
+                Some(tls(relay).map_err(|error| transient("TLS", error))?)
             }
         };
         let hello = ClientId::Domain(hostname.to_owned());
@@ -158,6 +158,18 @@ impl SmtpTransport {
         };
         greeted.map_err(|error| transient(&place, said_by(&error)))
     }
+}
+
+/// Whose certificates are trusted, and for which name.
+fn tls(relay: &SmtpRelay) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+    let mut parameters = TlsParameters::builder(relay.host.clone());
+    if let Some(authorities) = &relay.authorities {
+        parameters = parameters.certificate_store(CertificateStore::None);
+        for authority in authorities {
+            parameters = parameters.add_root_certificate(Certificate::from_der(authority.to_vec())?);
+        }
+    }
+    parameters.build()
 }
 
 /// MAIL and RCPT of one mail.

@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::outbound::{
-    peer::{CLOSE, Peer, SILENCE, Script},
+    peer::{CLOSE, Peer, SILENCE, Script, authority},
     samples,
 };
 
@@ -91,8 +91,13 @@ async fn a_closed_port_is_tried_again_and_named() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let relay =
-        SmtpRelay { host: "127.0.0.1".to_owned(), port, security: RelaySecurity::None, credentials: None };
+    let relay = SmtpRelay {
+        host: "127.0.0.1".to_owned(),
+        port,
+        security: RelaySecurity::None,
+        credentials: None,
+        authorities: None,
+    };
     let error = SmtpTransport::new(&relay, "help.example.com").unwrap().send(&mail(PLAIN)).await.unwrap_err();
     let SendError::Transient(said) = error else { panic!("{error:?}") };
     assert!(said.starts_with(&format!("127.0.0.1:{port}: ")), "{said}");
@@ -138,6 +143,62 @@ async fn without_starttls_nothing_is_sent_in_the_clear() {
         assert!(matches!(&error, SendError::Transient(said) if said.starts_with("STARTTLS: ")), "{error:?}");
         assert!(!peer.commands().iter().any(|command| command.starts_with("MAIL")));
     }
+}
+
+/// A relay under an authority of the site's own, each way into TLS; and one that somebody else has issued, or that has another
+/// name, is told nothing.
+#[tokio::test]
+async fn a_private_authority_is_trusted_where_it_is_named_and_nowhere_else() {
+    let (ours, tls) = authority(&["127.0.0.1"]);
+    let (others, _) = authority(&["127.0.0.1"]);
+    let (named, other_name) = authority(&["relay.example"]);
+    for (trusted, tls, taken) in [
+        (Some(ours), tls.clone(), true),
+        (Some(others), tls.clone(), false),
+        (None, tls, false),
+        (Some(named), other_name, false),
+    ] {
+        for security in [RelaySecurity::Tls, RelaySecurity::StartTls] {
+            let script = Script { starttls: "220 2.0.0 go", tls: Some(tls.clone()), ..Script::default() };
+            let peer = match security {
+                RelaySecurity::Tls => Peer::start_within_tls(script).await,
+                _ => Peer::start(script).await,
+            };
+            let mut relay = peer.relay(security);
+            relay.authorities = trusted.clone().map(|one| vec![one]);
+            relay.credentials = Some(("user".to_owned(), "hunter2".to_owned()));
+            let result = SmtpTransport::new(&relay, "help.example.com").unwrap().send(&mail(PLAIN)).await;
+            let commands = peer.commands();
+            let auth = commands.iter().position(|command| command.starts_with("AUTH"));
+            if taken {
+                assert_eq!(result.as_deref(), Ok("250 2.0.0 queued as 42"), "{security:?}");
+                assert_eq!(peer.seen.lock().unwrap().mails, [PLAIN]);
+                let starttls = commands.iter().position(|command| command == "STARTTLS");
+                assert_eq!(starttls.is_some(), security == RelaySecurity::StartTls, "{commands:?}");
+                assert!(starttls < auth, "{commands:?}");
+            } else {
+                assert!(matches!(result, Err(SendError::Transient(_))), "{security:?}: {result:?}");
+                assert_eq!(auth, None, "no password without TLS: {commands:?}");
+                assert!(peer.seen.lock().unwrap().mails.is_empty());
+            }
+        }
+    }
+}
+
+/// B05 where TLS would succeed: whoever injects can't know that it does.
+#[tokio::test]
+async fn injected_replies_never_count_where_tls_succeeds() {
+    let (ours, tls) = authority(&["127.0.0.1"]);
+    let starttls = "220 go\r\n250 x\r\n250 y\r\n250 z\r\n354 go\r\n250 2.0.0 queued";
+    let peer = Peer::start(Script { starttls, tls: Some(tls), ..Script::default() }).await;
+    let mut relay = peer.relay(RelaySecurity::StartTls);
+    relay.authorities = Some(vec![ours]);
+    let error = SmtpTransport::new(&relay, "help.example.com").unwrap().send(&mail(PLAIN)).await.unwrap_err();
+    assert!(
+        matches!(&error, SendError::Transient(said) if said.contains("more than one reply")),
+        "{error:?}"
+    );
+    assert!(peer.seen.lock().unwrap().mails.is_empty());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    access::{DomainList, OnClosed, ProjectAccess, SiteAccess},
+    access::{OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, Keep, LogAddresses, LogConfig, LogFormat,
@@ -14,8 +14,13 @@ use crate::{
     },
     smtp::RouteTable,
     store::{Delivery, DeliveryKind, Job, JobKind},
+    templates::Language,
     types::{DeliveryId, EmailAddress, ProjectKey, Time, TokenSeal, VerificationId, VerificationToken},
 };
+
+/// Our fields on a mail that is handed on.
+pub(super) const TRACE: &str =
+    "Received: from a by help.example.com; x\r\nAuthentication-Results: help.example.com; none\r\n";
 
 pub(super) fn address(text: &str) -> EmailAddress {
     text.parse().unwrap()
@@ -69,12 +74,19 @@ pub(super) fn config(relay: Relay) -> Config {
                 name: Some("Example Help".to_owned()),
                 address: address("help@help.example.com"),
             },
+            acknowledge: false,
+            max_acknowledgements_per_address_per_day: NonZeroU32::new(20).unwrap(),
+            max_acknowledgements_per_minute: NonZeroU32::new(60).unwrap(),
+            confirm_address: false,
+            bounce_domain: None,
+            language: Language::english(),
+            templates_folder: None,
+            templates: Arc::default(),
         },
         verification: verification(),
         authentication: AuthenticationConfig {
             mode: AuthenticationMode::Off,
             relay: RelayTrust::default(),
-            strict_alignment: Vec::new(),
             verify: VerifyConfig::default(),
         },
         access: Arc::new(SiteAccess::default()),
@@ -85,6 +97,8 @@ pub(super) fn config(relay: Relay) -> Config {
             access: ProjectAccess::Anyone,
             on_closed: OnClosed::Reopen,
             via_lists: Vec::new(),
+            language: None,
+            allow_automatic_from: SenderList::default(),
         }],
         routes: Arc::new(RouteTable::new(Some('+'), false, "help.example.com".parse().unwrap())),
         log: LogConfig { format: LogFormat::Json, level: "info".to_owned(), addresses: LogAddresses::Full },
@@ -122,8 +136,7 @@ fn verification() -> VerificationConfig {
         max_mails_per_address_per_day: 2,
         max_mails_per_minute: NonZeroU32::MIN,
         max_mails_per_minute_external: NonZeroU32::MIN,
-        never_mail_addresses: Vec::new(),
-        never_mail_domains: DomainList::default(),
+        never_mail: SenderList::default(),
         contact: Some("Service desk, 4711".to_owned()),
     }
 }

@@ -11,21 +11,22 @@ use tokio::{
 
 use super::{
     clean::words,
-    compose::compose,
+    compose::Composer,
+    handed_on::handed_on,
     step::next_step,
     transport::{Outgoing, SendError, Transport},
 };
 use crate::{
     config::Config,
     ops::{
-        self, Event, ForwardEnded, Ops, OutboundRetry, OutboundUnsettled, Shutdown, StoreFailed,
-        VerificationFailed, VerificationSent,
+        self, AcknowledgementEnded, ConfirmationEnded, Event, ForwardEnded, Ops, OutboundRetry,
+        OutboundUnsettled, Shutdown, StoreFailed, VerificationFailed, VerificationSent,
     },
     store::{
         BodyRef, CommitError, Delivery, DeliveryKind, JobKind, Lease, Queue, Settled, Settlement, Store,
         StoreError, VerificationState,
     },
-    types::{Time, TokenDigest, TokenSeal, VerificationId, VerificationToken},
+    types::{AccountStatus, Confirm, Purpose, Time, Token, TokenDigest, TokenSeal, VerificationId, Verify},
 };
 
 /// How long a claimed mail is ours. Longer than any try may last.
@@ -187,12 +188,24 @@ impl Try {
         match &delivery.kind {
             DeliveryKind::Verification { verification, token, sealed, expires_at, .. } => {
                 self.still_wanted(delivery, *verification, *expires_at).await?;
-                let token = self.open(*token, *sealed)?;
-                let sent = self.send(self.verification_mail(delivery, &token)?).await;
-                hide_token(sent, &token)
+                let token = self.open::<Verify>(*token, *sealed)?.reveal();
+                hide_token(self.send(self.composed(delivery, Some(&token))?).await, &token)
             }
-            DeliveryKind::Forward { reverse_path, body } => {
-                self.send(self.forwarded_mail(delivery, reverse_path, *body).await?).await
+            DeliveryKind::Confirmation { token, sealed, expires_at, .. } => {
+                self.still_unconfirmed(delivery, *expires_at).await?;
+                let token = self.open::<Confirm>(*token, *sealed)?.reveal();
+                hide_token(self.send(self.composed(delivery, Some(&token))?).await, &token)
+            }
+            DeliveryKind::Acknowledgement { .. } => {
+                if !self.config.verification.may_mail(&delivery.to) {
+                    return Err(permanent("not sent: verification.never_mail names the address"));
+                }
+                self.send(self.composed(delivery, None)?).await
+            }
+            DeliveryKind::Forward { reverse_path, body, trace } => {
+                let mut mail = self.forwarded_mail(delivery, reverse_path, *body).await?;
+                mail.bytes = handed_on(&mail.bytes, trace, self.config.hostname.as_str());
+                self.send(mail).await
             }
         }
     }
@@ -226,22 +239,39 @@ impl Try {
         }
     }
 
-    fn open(&self, digest: TokenDigest, sealed: [u8; 32]) -> Result<VerificationToken, SendError> {
+    /// A new customer's address is to be confirmed while the account stands, and once.
+    async fn still_unconfirmed(&self, delivery: &Delivery, expires_at: Time) -> Result<(), SendError> {
+        let now = self.parts.ops.clock.now();
+        if now >= expires_at {
+            return Err(permanent("not sent: its link has expired"));
+        }
+        if !self.config.verification.may_mail(&delivery.to) {
+            return Err(permanent("not sent: verification.never_mail names the address"));
+        }
+        let view = self.parts.store.sender(&delivery.to, &[], now).await;
+        match view.map_err(|error| SendError::Transient(words(&error.to_string())))?.account {
+            Some(account) if account.confirmed_at.is_some() => {
+                Err(permanent("not sent: the address is confirmed"))
+            }
+            Some(account) if account.status == AccountStatus::Active => Ok(()),
+            _ => Err(permanent("not sent: the account is gone or deactivated")),
+        }
+    }
+
+    fn open<P: Purpose>(&self, digest: TokenDigest, sealed: [u8; 32]) -> Result<Token<P>, SendError> {
         let token = self.parts.seal.open(digest, sealed);
         token.ok_or_else(|| {
             permanent("the file `secret` beside the store is not the one that sealed its token")
         })
     }
 
-    fn verification_mail(
-        &self,
-        delivery: &Delivery,
-        token: &VerificationToken,
-    ) -> Result<Outgoing, SendError> {
-        let mail = compose(delivery, token, &self.config, self.lease.job.enqueued_at)
+    fn composed(&self, delivery: &Delivery, token: Option<&str>) -> Result<Outgoing, SendError> {
+        let composer = Composer { config: &self.config, mint: &self.parts.seal.mint_key() };
+        let mail = composer
+            .compose(delivery, token, self.lease.job.enqueued_at)
             .map_err(|error| permanent(&error.to_string()))?;
-        let (to, bytes) = (mail.envelope_to, Bytes::from(mail.bytes));
-        Ok(Outgoing { id: delivery.id, to, reverse_path: None, bytes })
+        let (to, reverse_path) = (mail.envelope_to, mail.reverse_path);
+        Ok(Outgoing { id: delivery.id, to, reverse_path, bytes: Bytes::from(mail.bytes) })
     }
 
     async fn forwarded_mail(
@@ -306,6 +336,13 @@ impl Try {
                 let verification = verification.to_string();
                 VerificationFailed { address, verification, error, attempts }.emit(ops);
             }
+            (DeliveryKind::Acknowledgement { request, .. }, result) => {
+                let request = request.as_ref().map(ToString::to_string).unwrap_or_default();
+                AcknowledgementEnded { address, request, result, attempts }.emit(ops);
+            }
+            (DeliveryKind::Confirmation { .. }, result) => {
+                ConfirmationEnded { address, result, attempts }.emit(ops);
+            }
             (DeliveryKind::Forward { body, .. }, result) => {
                 let mail_id = body.map(|body| body.mail.to_string()).unwrap_or_default();
                 ForwardEnded { address, mail_id, result }.emit(ops);
@@ -319,8 +356,7 @@ fn permanent(text: &str) -> SendError {
 }
 
 /// Some relays quote a mail that they refuse. A token must not reach logs and lists that way, not even cut.
-fn hide_token(sent: Result<String, SendError>, token: &VerificationToken) -> Result<String, SendError> {
-    let token = token.reveal();
+fn hide_token(sent: Result<String, SendError>, token: &str) -> Result<String, SendError> {
     let hide = |text: String| match text.find(&token[..TELLING]) {
         Some(begin) => {
             let rest = text[begin..].trim_start_matches(|c: char| token.contains(c));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::RouteTable;
+use super::{BounceRoutes, RouteTable};
 
 /// Settings of a session. The driver may give another one at every mail, so that a reload needs no new connection.
 #[derive(Debug, Clone)]
@@ -21,4 +21,6 @@ pub struct Policy {
     pub require_tls: bool,
     /// The addresses that we take mail for.
     pub routes: Arc<RouteTable>,
+    /// Where bounces of our mail come to.
+    pub bounces: Option<BounceRoutes>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::types::{Domain, EmailAddress, ProjectKey};
+use crate::types::{DeliveryId, Domain, EmailAddress, MintKey, ProjectKey};
 
 /// Where a recipient address leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,26 @@ pub enum Route {
     Project(ProjectKey),
     /// To the site's postmaster, unchanged.
     Postmaster,
+    /// A bounce of this mail of ours.
+    Bounce(DeliveryId),
+}
+
+/// Where bounces of our mail come to (`mail.bounce_domain`).
+#[derive(Debug, Clone)]
+pub struct BounceRoutes {
+    /// Every address of it is ours.
+    pub domain: Domain,
+    /// Tells the addresses that we made.
+    pub mint: MintKey,
+}
+
+impl BounceRoutes {
+    /// The mail that this recipient is the envelope sender of. Bounces have the null reverse-path (RFC 5321 §4.5.5);
+    /// nothing else is taken there.
+    pub fn route(&self, recipient: &EmailAddress, reverse_path: &str) -> Option<Route> {
+        let ours = reverse_path.is_empty() && *recipient.domain() == self.domain;
+        ours.then(|| self.mint.read_bounce_local_part(recipient.local_part()))?.map(Route::Bounce)
+    }
 }
 
 /// The table of all inbox addresses. Looked up in this order: the exact address, the address without its detail,

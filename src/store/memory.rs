@@ -16,10 +16,10 @@ use tokio::sync::Notify;
 pub use self::faults::Faults;
 
 use super::{
-    AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
-    DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page, PageRequest,
-    Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Snapshot, Store, StoreError,
-    Thread, TokenView, VerificationView, audit,
+    AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView, DecisionFilter,
+    DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page,
+    PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Snapshot,
+    Store, StoreError, Thread, TokenView, VerificationView, audit,
     leases::Leases,
     machine::{self, Before, Counters, Creators, Event, Judge, PlanEvent, SettleEvent},
     query::{self, Records, View},
@@ -28,7 +28,9 @@ use super::{
 };
 use crate::{
     config::Retention,
-    types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
+    types::{
+        Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
+    },
 };
 
 /// The engine. It forgets everything when it is dropped.
@@ -206,6 +208,14 @@ impl Store for Memory {
         query::token(&self.state()?.rows, digest)
     }
 
+    async fn confirmation(&self, digest: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError> {
+        query::confirmation(&self.state()?.rows, digest)
+    }
+
+    async fn sent(&self, id: DeliveryId) -> Result<Option<SentMail>, StoreError> {
+        query::sent(&self.state()?.rows, id)
+    }
+
     async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError> {
         query::verification(&self.state()?.rows, id)
     }
@@ -371,7 +381,7 @@ impl Store for Memory {
             problem: failing.then(|| "as the test wants it".to_owned()),
             fatal: false,
             free: self.faults.free.load(Ordering::SeqCst),
-            oldest_waiting: None,
+            ..Health::default()
         }
     }
 

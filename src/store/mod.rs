@@ -23,7 +23,9 @@ use tokio::sync::Notify;
 
 use crate::{
     config::Retention,
-    types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
+    types::{
+        Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
+    },
 };
 pub use compaction::{Compacted, Effort, Snapshot};
 pub use journal::{Disk, RealDisk};
@@ -33,10 +35,10 @@ pub use plan::{
 };
 pub use threads::{Kept, Named, Once, Seen, Thread, ThreadKey};
 pub use view::{
-    AccountFilter, Comment, Cursor, DecisionFilter, DecisionRow, DeliveryRow, DeliveryState, Dropped, Health,
-    HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue, RawState, RequestFilter,
-    RequestRow, RequestStatus, SenderView, Settled, Settlement, TokenView, VerificationMail,
-    VerificationState, VerificationView,
+    AccountFilter, Comment, ConfirmationView, Cursor, DecisionFilter, DecisionRow, DeliveryRow,
+    DeliveryState, Dropped, Health, HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest,
+    Queue, RawState, RequestFilter, RequestRow, RequestStatus, SenderView, SentAbout, SentMail, Settled,
+    Settlement, StoreWork, TokenView, VerificationMail, VerificationState, VerificationView,
 };
 
 /// Most answers of [`Store::threads`].
@@ -104,6 +106,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// The verification that a mailed token belongs to.
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError>;
+
+    /// What a mailed token confirms.
+    async fn confirmation(&self, digest: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError>;
+
+    /// A mail of ours; `None` when there was none with this id, or it is long ago.
+    async fn sent(&self, id: DeliveryId) -> Result<Option<SentMail>, StoreError>;
 
     /// One verification with its mails.
     async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError>;

@@ -124,6 +124,10 @@ pub struct MailFacts {
     pub size: u64,
     /// When its last byte had come.
     pub received_at: Time,
+    /// Whether a mail of ours may answer it: nothing about it hints at a machine, and its sender was not disproven
+    /// (RFC 3834 §2).
+    #[serde(default)]
+    pub may_answer: bool,
 }
 
 /// One change.
@@ -151,8 +155,17 @@ pub enum Effect {
     /// The page behind a link was fetched for the first time.
     MarkOpened(VerificationId),
     /// A mail of ours to send. A verification mail adds its token to the verification and counts for the caps of the
-    /// address.
+    /// address. An acknowledgement is of the request that the decision ahead of it in the plan opens; past its cap it is
+    /// left out.
     Enqueue(Delivery),
+    /// A mail of ours has come back. A verification mail is marked with the words; what is known of it no more is passed
+    /// over.
+    Bounced {
+        /// The mail.
+        delivery: DeliveryId,
+        /// Why, in the words of the bounce.
+        words: String,
+    },
     /// The plan's first decision is about this mail again, which was dropped for the project. Fails with `Gone` when it was
     /// decided again before.
     Reprocess {
@@ -269,7 +282,7 @@ pub struct LaneRate {
     pub per_minute: u32,
 }
 
-/// Verification mails wait their turn in two lanes, so that strangers can't use up the rate of the organisation.
+/// Mails wait their turn in lanes, so that strangers can't use up the rate of the organisation's verification mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lane {
@@ -277,6 +290,8 @@ pub enum Lane {
     Approved,
     /// To all others.
     External,
+    /// Acknowledgements, which must not keep verification mails waiting.
+    Acknowledgements,
 }
 
 /// What a delivery is.
@@ -301,12 +316,47 @@ pub enum DeliveryKind {
         /// Message-ID of that mail, for In-Reply-To, without angle brackets.
         in_reply_to: Option<String>,
     },
-    /// A mail for the postmaster, handed on as it came.
+    /// "We have your request IT-12".
+    Acknowledgement {
+        /// The project of the request.
+        project: ProjectKey,
+        /// The request; filled in by the engine, which gives it its number.
+        request: Option<RequestId>,
+        /// Most acknowledgements to the address in 24 hours, counted from the first of them.
+        per_day: u32,
+        /// Whether it is the last one of the day, and says so; filled in by the engine.
+        last: bool,
+        /// When the mail that it answers was received.
+        received_at: Time,
+        /// Message-ID of that mail, for In-Reply-To, without angle brackets.
+        in_reply_to: Option<String>,
+    },
+    /// The mail with a link that confirms the address of a new customer.
+    Confirmation {
+        /// The digest by which the token is found.
+        token: TokenDigest,
+        /// The token, sealed with the key of the data directory.
+        #[serde(with = "serde_bytes")]
+        sealed: [u8; 32],
+        /// Until when the link works.
+        expires_at: Time,
+        /// The project that the first mail was for.
+        project: ProjectKey,
+        /// When the mail that it answers was received.
+        received_at: Time,
+        /// Message-ID of that mail, for In-Reply-To, without angle brackets.
+        in_reply_to: Option<String>,
+    },
+    /// A mail for the postmaster, handed on as it came but for its trace fields.
     Forward {
         /// The mail's own reverse-path; empty for `<>`.
         reverse_path: String,
         /// Where its bytes are; filled in by the engine from the plan's mail.
         body: Option<BodyRef>,
+        /// Our own Received and Authentication-Results fields, each with its CRLF, to go on top; none in what older
+        /// versions have enqueued.
+        #[serde(default)]
+        trace: String,
     },
 }
 

@@ -137,6 +137,46 @@ pub enum DeliveryState {
         /// The relay's words, or what went wrong.
         error: String,
     },
+    /// The relay had taken it, and it came back.
+    Undeliverable {
+        /// When.
+        at: Time,
+        /// The words of the bounce.
+        error: String,
+    },
+}
+
+/// A mail of ours, by its id: what a bounce is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentMail {
+    /// When it was enqueued.
+    pub at: Time,
+    /// To whom.
+    pub to: EmailAddress,
+    /// What it was.
+    pub about: SentAbout,
+}
+
+/// What a mail of ours was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SentAbout {
+    /// A verification mail.
+    Verification(VerificationId),
+    /// The acknowledgement of a request.
+    Acknowledgement(RequestId),
+    /// A mail that asks a customer to confirm the address.
+    Confirmation,
+}
+
+/// A link that confirms an address, by its token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmationView {
+    /// Whose address.
+    pub address: EmailAddress,
+    /// When it was asked for: when the account that it is about came to be.
+    pub asked_at: Time,
+    /// Until when the link works.
+    pub expires_at: Time,
 }
 
 /// A mail in the outbox.
@@ -258,6 +298,8 @@ pub struct HeldRow {
     pub standing: Standing,
     /// The peer, session and size, for the log line at its end.
     pub size: u64,
+    /// Whether a mail of ours may answer it.
+    pub may_answer: bool,
     /// The mail's bytes.
     pub body: BodyRef,
 }
@@ -495,4 +537,15 @@ pub struct Health {
     pub free: u64,
     /// Age of the oldest commit that waits.
     pub oldest_waiting: Option<Duration>,
+    /// Commits so far, and how often it has waited for its disk.
+    pub work: StoreWork,
+}
+
+/// What the store has done since it was opened. One wait for the disk serves all commits that wait for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreWork {
+    /// Plans and other events that were made durable.
+    pub commits: u64,
+    /// Syncs of its files (fdatasync), those of the index and of big mails included.
+    pub syncs: u64,
 }

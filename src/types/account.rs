@@ -65,4 +65,7 @@ pub struct Account {
     pub projects: Vec<ProjectKey>,
     /// When the account came to be.
     pub created_at: Time,
+    /// When its owner confirmed the address with a link; it gates nothing. Verified addresses need no such link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Time>,
 }

@@ -69,11 +69,10 @@ impl FromStr for Domain {
             _ if becomes_ascii(text) => return Err(DomainError::NotNormal),
             _ => {}
         }
-        let lower: String = if text.is_ascii() {
-            text.to_ascii_lowercase()
-        } else {
-            text.nfc().flat_map(char::to_lowercase).nfc().collect()
-        };
+        if plain_host_name(text) {
+            return Ok(Self(text.into()));
+        }
+        let lower = lower(text);
         if plain_host_name(&lower) {
             return Ok(Self(lower.into()));
         }
@@ -87,6 +86,15 @@ impl FromStr for Domain {
             return Err(DomainError::NotNormal);
         }
         Ok(Self(ascii.into()))
+    }
+}
+
+/// In lower case, NFC.
+fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.nfc().flat_map(char::to_lowercase).nfc().collect()
     }
 }
 
@@ -178,15 +186,14 @@ impl FromStr for EmailAddress {
         if !(is_dot_atom(local) || is_quoted_string(local)) || becomes_ascii(local) {
             return Err(AddressError::LocalPart);
         }
-        let domain: Domain = domain.parse()?;
-        let local_key: String = if local.is_ascii() {
-            local.to_ascii_lowercase()
-        } else {
-            local.nfc().flat_map(char::to_lowercase).nfc().collect()
-        };
-        let key: Arc<str> = format!("{local_key}@{domain}").into();
-        let spelling = if *text == *key { Arc::clone(&key) } else { text.into() };
-        Ok(Self { key, spelling, domain })
+        let normal: Domain = domain.parse()?;
+        let is_lower = local.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+        if is_lower && normal.as_str() == domain {
+            let key: Arc<str> = text.into();
+            return Ok(Self { spelling: Arc::clone(&key), key, domain: normal });
+        }
+        let key = format!("{}@{normal}", lower(local)).into();
+        Ok(Self { key, spelling: text.into(), domain: normal })
     }
 }
 

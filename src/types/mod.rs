@@ -14,4 +14,6 @@ pub use id::{DeliveryId, HeldId, IdError, MailId, ProjectKey, RequestId, Session
 pub use minted::{MintKey, MintedId};
 pub use standing::Standing;
 pub use time::{Time, TimeError};
-pub use token::{TokenDigest, TokenError, TokenSeal, VerificationToken};
+pub use token::{
+    Confirm, ConfirmationToken, Purpose, Token, TokenDigest, TokenError, TokenSeal, VerificationToken, Verify,
+};

@@ -1,6 +1,6 @@
 //! Verification tokens: shown once in a mail, stored as a digest.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,15 +9,39 @@ use sha2::{Digest, Sha256};
 
 use super::MintKey;
 
-/// Begins the hashed text, so that a token of another kind can never be used as this one.
-const PURPOSE: &[u8] = b"vestibule verify v1\0";
-
 /// What the key of minted names is derived from; no digest of a token is so short.
 const MINTING: &[u8] = b"vestibule mint v1";
 
+/// What a token is for.
+pub trait Purpose {
+    /// Begins the hashed text, so that a token of another kind can never be used as this one (threat K05).
+    const TEXT: &[u8];
+}
+
+/// Tokens that redeem a verification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {}
+
+impl Purpose for Verify {
+    const TEXT: &[u8] = b"vestibule verify v1\0";
+}
+
+/// Tokens that confirm a customer's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirm {}
+
+impl Purpose for Confirm {
+    const TEXT: &[u8] = b"vestibule confirm v1\0";
+}
+
 /// 32 random bytes that prove that an address is read by whoever presents them. Neither `Debug` nor logs show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct VerificationToken([u8; 32]);
+pub struct Token<P>([u8; 32], PhantomData<P>);
+
+/// Proves an address: what was held for it is handed on.
+pub type VerificationToken = Token<Verify>;
+/// Confirms a new customer's address; nothing waits for it.
+pub type ConfirmationToken = Token<Confirm>;
 
 /// SHA-256 of a token, with the token's purpose in the hashed text. The token itself is never stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,16 +52,16 @@ pub struct TokenDigest(#[serde(with = "serde_bytes")] pub [u8; 32]);
 #[error("not a verification token")]
 pub struct TokenError;
 
-impl VerificationToken {
+impl<P: Purpose> Token<P> {
     /// The token of these random bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self(bytes, PhantomData)
     }
 
     /// By what the store finds it.
     pub fn digest(&self) -> TokenDigest {
         let mut hash = Sha256::new();
-        hash.update(PURPOSE);
+        hash.update(P::TEXT);
         hash.update(self.0);
         TokenDigest(hash.finalize().into())
     }
@@ -49,18 +73,18 @@ impl VerificationToken {
     }
 }
 
-impl fmt::Debug for VerificationToken {
+impl<P> fmt::Debug for Token<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("VerificationToken(***)")
+        f.write_str("Token(***)")
     }
 }
 
-impl FromStr for VerificationToken {
+impl<P: Purpose> FromStr for Token<P> {
     type Err = TokenError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| TokenError)?;
-        bytes.try_into().map(Self).map_err(|_| TokenError)
+        bytes.try_into().map(Self::new).map_err(|_| TokenError)
     }
 }
 
@@ -89,13 +113,13 @@ impl TokenSeal {
     }
 
     /// The token combined with a pad that only the key gives; each digest has a pad of its own.
-    pub fn seal(&self, token: &VerificationToken) -> [u8; 32] {
+    pub fn seal<P: Purpose>(&self, token: &Token<P>) -> [u8; 32] {
         self.combine(token.digest(), token.0)
     }
 
     /// The token again; `None` when key, digest and sealed bytes do not belong together.
-    pub fn open(&self, digest: TokenDigest, sealed: [u8; 32]) -> Option<VerificationToken> {
-        let token = VerificationToken(self.combine(digest, sealed));
+    pub fn open<P: Purpose>(&self, digest: TokenDigest, sealed: [u8; 32]) -> Option<Token<P>> {
+        let token = Token::new(self.combine(digest, sealed));
         (token.digest() == digest).then_some(token)
     }
 
@@ -140,6 +164,7 @@ mod tests {
     #[test]
     fn the_digest_depends_on_the_purpose() {
         let digest = VerificationToken::new([7; 32]).digest();
+        assert_ne!(digest, ConfirmationToken::new([7; 32]).digest());
         for purpose in [&b""[..], b"vestibule release v1\0", b"vestibule verify v1"] {
             let other: [u8; 32] = Sha256::new().chain_update(purpose).chain_update([7; 32]).finalize().into();
             assert_ne!(digest.0, other);
@@ -152,7 +177,8 @@ mod tests {
         let sealed = seal.seal(&token);
         assert_ne!(sealed, [7; 32]);
         assert_eq!(seal.open(token.digest(), sealed), Some(token.clone()));
-        assert_eq!(TokenSeal::new([2; 32]).open(token.digest(), sealed), None);
+        assert_eq!(TokenSeal::new([2; 32]).open::<Verify>(token.digest(), sealed), None);
+        assert_eq!(seal.open::<Confirm>(token.digest(), sealed), None);
         assert!(!format!("{token:?}{seal:?}").contains('7'));
     }
 }

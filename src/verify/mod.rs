@@ -1,6 +1,8 @@
 //! Holds and their end: tokens redeemed exactly once, mails released in order and decided again, holds expired.
 
 mod answer;
+mod confirm;
+mod letters;
 mod links;
 mod plan;
 pub mod reply;
@@ -12,5 +14,6 @@ mod worker;
 pub use answer::{
     Disowned, NewLink, PageMail, PageView, Redeemed, Release, SenderReport, TokenAnswer, VerifyError,
 };
+pub use confirm::Confirming;
 pub use plan::{Answered, Planning, new_account};
 pub use service::{Verify, account_word};

@@ -5,7 +5,7 @@ use super::{
     schedule::{self, MailTime},
 };
 use crate::{
-    access::{AccessSettings, AccountFacts, Basis, Check, Outcome, Reason, SenderFacts, Stage, decide},
+    access::{AccountFacts, Basis, Check, Outcome, Reason, SenderFacts, Stage, decide},
     config::Config,
     mail::Nature,
     store::{
@@ -94,8 +94,9 @@ impl Planning<'_> {
         }
     }
 
-    /// The same where no mail may go out: DMARC failed under quarantine (access-rules: *Sender standing*). A verification
-    /// that is pending already stays as it is; an administrator releases.
+    /// The same where no mail may go out: DMARC failed under quarantine (access-rules: *Sender standing*), or a machine may
+    /// have written it (*What never happens*). A verification that is pending already stays as it is; an administrator
+    /// releases.
     pub fn verification_without_mail(&self, address: &EmailAddress, view: &SenderView) -> Vec<Effect> {
         match view.pending {
             Some(_) => Vec::new(),
@@ -144,6 +145,7 @@ pub fn new_account(address: &EmailAddress, name: Option<&str>, kind: AccountKind
         role: Role::Customer,
         projects: Vec::new(),
         created_at: now,
+        confirmed_at: None,
     }
 }
 
@@ -232,23 +234,20 @@ pub(super) fn released(planning: &Planning<'_>, row: &HeldRow, view: &SenderView
     let facts = SenderFacts {
         stage: Stage::Release,
         duplicate: None,
-        nature: &Nature::Person,
+        nature: &Nature::PERSON,
         sender: Ok(&row.sender),
         standing: Standing::Proven,
         account: account.map(|account| AccountFacts::of(account, &project.key)),
         reply_to: &reply_to,
         held: 0,
     };
-    let settings = AccessSettings {
-        site: &planning.config.access,
-        project: project.access,
-        on_closed: project.on_closed,
-    };
-    let verdict = decide(&facts, &settings);
+    let verdict = decide(&facts, &planning.config.access_settings(project));
     let account = match verdict.reason {
         Reason::NewPortalOnlyCustomer => {
             let name = row.sender_name.as_deref();
-            Some(new_account(&row.sender, name, AccountKind::PortalOnly, planning.now))
+            let account = new_account(&row.sender, name, AccountKind::PortalOnly, planning.now);
+            // Whoever has used a link need not be sent another.
+            Some(Account { confirmed_at: (basis == Basis::Verified).then_some(planning.now), ..account })
         }
         _ => internal,
     };
@@ -256,7 +255,11 @@ pub(super) fn released(planning: &Planning<'_>, row: &HeldRow, view: &SenderView
         Outcome::Create => reply::created(verdict.reason, reply_to),
         Outcome::Drop | Outcome::Hold => Disposition::Drop { keep_raw: true },
     };
+    let opens = disposition == Disposition::Open;
     let mut plan = end(planning, row, view, (verdict.reason, basis), (verdict.trail, disposition));
+    if opens && row.may_answer {
+        plan.effects.extend(planning.acknowledgement(&row.sender, &Answered::from(row)));
+    }
     let put = account.clone().map(Effect::PutAccount);
     plan.effects.splice(0..0, put);
     Ending { reason: verdict.reason, plan, account }

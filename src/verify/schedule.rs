@@ -83,8 +83,10 @@ mod tests {
             max_mails_per_address_per_day: 2,
             max_mails_per_minute: NonZeroU32::MIN,
             max_mails_per_minute_external: NonZeroU32::MIN,
-            never_mail_addresses: vec!["never@example.com".parse().unwrap()],
-            never_mail_domains: ["quiet.example".parse().unwrap()].into_iter().collect(),
+            never_mail: crate::access::SenderList {
+                addresses: vec!["never@example.com".parse().unwrap()],
+                domains: ["quiet.example".parse().unwrap()].into_iter().collect(),
+            },
             contact: None,
         }
     }

@@ -127,6 +127,68 @@ async fn raw_mail_and_attachments_are_saved_and_never_shown() {
     daemon.stop().await;
 }
 
+/// A reply in HTML with a picture in its text, and what should never reach a browser.
+const HTML_REPLY: &str = "From: bob@partner.example\r\n\
+To: it@help.example.com\r\n\
+Subject: Re: Printer\r\n\
+Message-ID: <html@partner.example>\r\n\
+MIME-Version: 1.0\r\n\
+Content-Type: multipart/related; boundary=xx\r\n\
+\r\n\
+--xx\r\n\
+Content-Type: text/html; charset=utf-8\r\n\
+\r\n\
+<p onclick=\"alert(1)\">It <b>burns</b>: <img src=\"cid:one@partner.example\"><img src=\"https://evil.example/pixel\"></p>\r\n\
+<script>alert(1)</script><a href=\"javascript:alert(1)\">here</a>\r\n\
+<div class=\"gmail_quote\"><div class=\"gmail_attr\">On Monday IT wrote:<br></div><blockquote>Does it?</blockquote></div>\r\n\
+--xx\r\n\
+Content-Type: image/png; name=\"one.png\"\r\n\
+Content-ID: <one@partner.example>\r\n\
+Content-Transfer-Encoding: base64\r\n\
+\r\n\
+aGVsbG8=\r\n\
+--xx--\r\n";
+
+/// X01.
+#[tokio::test]
+async fn html_is_shown_without_what_runs_or_loads() {
+    let daemon = Daemon::start().await;
+    daemon.raw_mail(BOB, IT, HTML_REPLY).await;
+    daemon.raw_mail(BOB, IT, WITH_ATTACHMENTS).await;
+    let request = get(&daemon, "/api/v1/requests/IT-1").await;
+    assert_eq!(request["new_part"], "It burns:\n\nhere");
+    assert!(request["body"].as_str().unwrap().ends_with("On Monday IT wrote:\n> Does it?\n"), "{request}");
+    assert_eq!((&request["has_html"], &request["notices"]), (&json!(true), &json!([])));
+    assert_eq!(
+        request["attachments"],
+        json!([{
+            "name": "one.png",
+            "content_type": "image/png",
+            "size": 5,
+            "inline": true,
+            "content_id": "one@partner.example",
+            "kind": "file",
+        }])
+    );
+    let page = whole(&daemon, "/api/v1/requests/IT-1/html").await;
+    assert_eq!((page.status, header(&page, "content-type").as_str()), (200, "text/html; charset=utf-8"));
+    assert!(page.body.contains("It <b>burns</b>: <img src=\"attachments/0\">"), "{}", page.body);
+    for evil in ["alert", "script", "onclick", "evil.example"] {
+        assert!(!page.body.contains(evil), "{evil}: {}", page.body);
+    }
+    assert!(
+        header(&page, "content-security-policy").starts_with("sandbox; default-src 'none'; img-src 'self'")
+    );
+    assert_eq!(header(&page, "x-content-type-options"), "nosniff");
+    let picture = whole(&daemon, "/api/v1/requests/IT-1/attachments/0").await;
+    assert_eq!((picture.status, header(&picture, "content-type").as_str()), (200, "image/png"));
+    for missing in ["IT-2/html", "IT-9/html", "IT-1/comments/0/html"] {
+        let (status, problem) = daemon.api("GET", &format!("/api/v1/requests/{missing}"), None).await;
+        assert_eq!((status, &problem["status"]), (404, &json!(404)), "{missing}");
+    }
+    daemon.stop().await;
+}
+
 /// Walks a list by its cursors, three items at a time.
 async fn walk(daemon: &Daemon, path: &str, member: &str) -> Vec<String> {
     let (mut seen, mut cursor) = (Vec::new(), String::new());

@@ -11,7 +11,7 @@ use std::{
 const FLOORS: &[&[&str]] = &[
     &["types"],
     &["smtp", "mail"],
-    &["authn", "access"],
+    &["authn", "access", "templates"],
     &["config"],
     &["ops"],
     &["store"],
@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Rooms without clock, randomness, sockets, files, environment, threads.
-const PURE: &[&str] = &["types", "smtp", "mail", "authn", "access", "config"];
+const PURE: &[&str] = &["types", "smtp", "mail", "authn", "access", "templates", "config"];
 
 /// Files of pure rooms that touch the outside, and why.
 const OUTSIDE: &[(&str, &str)] = &[

@@ -1,9 +1,9 @@
 //! Not a test: the built binary, as a command and as a daemon, for the others.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -28,22 +28,25 @@ pub(crate) fn stderr(output: &Output) -> String {
 /// The binary in a process of its own, killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: std::sync::mpsc::Receiver<String>,
 }
 
 impl Process {
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut child =
             Command::new(env!("CARGO_BIN_EXE_vestibule")).args(args).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
+        // Read as it comes: a process whose pipe is full stands still.
+        let (sender, lines) = std::sync::mpsc::channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
+        });
         Self { child, lines }
     }
 
     /// The next line of its output; empty at the end.
     pub(crate) fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        line
+        self.lines.recv().map(|line| line + "\n").unwrap_or_default()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -139,10 +142,9 @@ impl Served {
     }
 
     /// The same; answers the folder.
-    pub(crate) fn stop_and_keep(mut self) -> TempDir {
+    pub(crate) fn stop_and_keep(self) -> TempDir {
         self.signal("-TERM");
-        let mut rest = String::new();
-        self.process.lines.read_to_string(&mut rest).unwrap();
+        let rest = self.process.lines.iter().collect::<Vec<_>>().join("\n");
         assert_eq!(self.process.end(), Some(0), "{rest}");
         assert!(rest.contains("daemon.stopped"), "{rest}");
         self.folder

@@ -273,10 +273,40 @@ fn the_preview_is_written_for_every_project() {
         ("IT-page-waiting.html", "3 mails for IT support"),
         ("HR-page-waiting.html", "3 mails for Human resources"),
         ("HR-page-expired.html", "Send me a new link"),
+        ("IT-acknowledgement.eml", "X-Vestibule-Mail: acknowledgement"),
+        ("HR-acknowledgement-last.txt", "until tomorrow"),
+        ("HR-confirmation.html", "/confirm/"),
         ("announcement.txt", "no password"),
     ] {
         let text = fs::read_to_string(out.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(text.contains(says), "{name} lacks {says:?}");
         assert!(stdout(&output).contains(name), "{name} is not listed");
     }
+}
+
+/// What the command writes is what is built in: a site that names the folder passes, and nothing is written over.
+#[test]
+fn the_built_in_texts_can_be_written_and_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, texts) = (dir.path().join("vestibule.toml"), dir.path().join("texts"));
+    let args = ["verification", "templates", "--out", texts.to_str().unwrap()];
+    let output = vestibule(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output).lines().count(), 24);
+    let again = vestibule(&args);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+
+    let site = SITE.replace("[mail]\n", "[mail]\ntemplates = \"texts\"\nlanguage = \"fr\"\n");
+    fs::write(&config, site).unwrap();
+    let check = ["check", "--config", config.to_str().unwrap()];
+    assert_eq!(vestibule(&check).status.code(), Some(0));
+    fs::write(texts.join("confirmation.fr.txt"), "Subject: x\n\n{{ link }}\n").unwrap();
+    let refused = vestibule(&check);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("confirmation.fr.txt:1: {{ until }} is missing"),
+        "{}",
+        stderr(&refused)
+    );
 }

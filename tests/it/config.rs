@@ -50,9 +50,41 @@ fn parse_fixture(path: &Path) -> Result<Config, ConfigErrors> {
             Ok("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned())
         }
         Some("binary.der") => Err(io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")),
+        Some(name)
+            if name.starts_with("good-templates")
+                || name.starts_with("bad-templates/")
+                || name == "bad-templates" =>
+        {
+            template(name)
+        }
         _ => Err(io::Error::other("no such file")),
     };
     parse(&fs::read_to_string(path).unwrap(), Path::new(path.file_name().unwrap()), &read_file)
+}
+
+/// Folders of templates: one with a whole language, and one with every mistake.
+fn template(name: &str) -> io::Result<String> {
+    let kinds = ["verification", "acknowledgement", "acknowledgement-last", "confirmation"];
+    let all = "{{ link }} {{ until }} {{ project }} {{ received }}";
+    match name {
+        "good-templates" => {
+            let names = kinds.iter().flat_map(|kind| [format!("{kind}.nl.txt"), format!("{kind}.nl.html")]);
+            Ok(names.chain(["README".to_owned(), ".x.txt".to_owned()]).collect::<Vec<_>>().join("\n"))
+        }
+        "bad-templates" => Ok([
+            "verification.en.txt\nverification.en.html\nacknowledgement.de.txt\nacknowledgement.de.html",
+            "verfication.fr.txt\nconfirmation.fr.txt\nacknowledgement-last.fr.txt\nacknowledgement-last.fr.html",
+        ]
+        .join("\n")),
+        "bad-templates/verification.en.txt" => Ok(format!("Hello,\n{all}\n{{{{ subject }}}}\n")),
+        "bad-templates/verification.en.html" => Ok("<p>\n<img src=\"https://x\">{{ project }}".to_owned()),
+        "bad-templates/acknowledgement.de.txt" => Ok("Hallo {{ request }}\n".to_owned()),
+        "bad-templates/acknowledgement.de.html" => Ok("x".repeat(70_000)),
+        "bad-templates/acknowledgement-last.fr.txt" => Err(io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")),
+        "bad-templates/acknowledgement-last.fr.html" => Ok("{{ request }}{% if contact %}\n".to_owned()),
+        name if name.contains("/acknowledgement") => Ok("Subject: x\n\n{{ request }}\n".to_owned()),
+        _ => Ok(format!("Subject: x\n\n{all}\n")),
+    }
 }
 
 /// Compares with the golden file, or rewrites it.
@@ -156,6 +188,15 @@ fn what_is_written_is_what_it_means() {
     assert_eq!(config.verification.resend_after, Duration::from_mins(30));
     assert_eq!(config.smtp.per_peer_per_minute.map(u32::from), Some(600));
     assert_eq!(config.projects[0].via_lists, ["it-group.example.com", "all-it.example.com"]);
+    let machines = &config.projects[0].allow_automatic_from;
+    for (address, allowed) in [
+        ("x@ops.monitoring.example", true),
+        ("x@monitoring.example", false),
+        ("Scanner@example.com", true),
+        ("x@example.com", false),
+    ] {
+        assert_eq!(machines.contains(&address.parse().unwrap()), allowed, "{address}");
+    }
     assert_eq!(config.mail.from.name.as_deref(), Some("Help, Desk"));
     let never = |address: &str| !config.verification.may_mail(&address.parse().unwrap());
     assert!(never("CEO@example.com") && never("a@example.net") && never("a@b.example.org"));

@@ -158,6 +158,15 @@ impl Daemon {
         (answer.status, serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::Null))
     }
 
+    /// What the API answers with 200, byte for byte.
+    pub(crate) async fn bytes(&self, path: &str) -> Vec<u8> {
+        let auth = format!("Authorization: Bearer {TOKEN}\r\n");
+        let answer = exchange(self.addresses.admin, "GET", path, &auth, ("", "")).await;
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{path}: {}", String::from_utf8_lossy(&answer));
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        answer[end + 4..].to_vec()
+    }
+
     pub(crate) async fn page(&self, method: &str, path: &str, form: &str) -> Answer {
         let kind = "application/x-www-form-urlencoded";
         http(self.addresses.http, method, path, "", (kind, form)).await
@@ -329,8 +338,23 @@ pub(crate) async fn http(
     method: &str,
     path: &str,
     headers: &str,
-    (kind, body): (&str, &str),
+    content: (&str, &str),
 ) -> Answer {
+    let answer = exchange(address, method, path, headers, content).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+/// The same; answers the bytes as they came.
+async fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    (kind, body): (&str, &str),
+) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
     let request = format!(
@@ -340,8 +364,5 @@ pub(crate) async fn http(
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    answer
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use vestibule::{
     access::{
         AccessSettings, AccountCreation, AccountFacts, DomainEntry, External, Internal, OnClosed, Outcome,
-        Portal, ProjectAccess, Reason, ReplyTo, SenderFacts, SiteAccess, Stage, decide,
+        Portal, ProjectAccess, Reason, ReplyTo, SenderFacts, SenderList, SiteAccess, Stage, decide,
     },
     mail::{AutomaticSign, Nature, UnusableSender},
     types::{AccountKind, AccountStatus, EmailAddress, RequestId, Role, Standing},
@@ -50,6 +50,8 @@ struct Case {
     stage: Stage,
     duplicate: bool,
     nature: Nature,
+    /// Whether `allow_automatic_from` names the sender.
+    listed: bool,
     usable: bool,
     standing: Standing,
     account: Option<AccountFacts>,
@@ -70,7 +72,8 @@ impl Case {
         Self {
             stage: Stage::Intake,
             duplicate: false,
-            nature: Nature::Person,
+            nature: Nature::PERSON,
+            listed: false,
             usable: true,
             standing: Standing::Proven,
             account: None,
@@ -116,8 +119,15 @@ impl Case {
             reply_to: &reply_to,
             held: self.held,
         };
-        let verdict =
-            decide(&facts, &AccessSettings { site: &site, project: self.project, on_closed: self.on_closed });
+        let listed = self.listed.then(|| address.clone());
+        let automatic_from = SenderList { addresses: listed.into_iter().collect(), ..SenderList::default() };
+        let settings = AccessSettings {
+            site: &site,
+            project: self.project,
+            on_closed: self.on_closed,
+            automatic_from: &automatic_from,
+        };
+        let verdict = decide(&facts, &settings);
         let decided_by = verdict.trail.last().expect("a verdict has a trail");
         let said = format!("{} {}", verdict.reason.outcome().as_str(), verdict.reason.as_str());
         assert_eq!(decided_by.result, said, "the last check is the one that decided");
@@ -126,12 +136,14 @@ impl Case {
     }
 }
 
-fn natures() -> [(&'static str, Nature); 3] {
+fn natures() -> [(&'static str, Nature); 5] {
     let sign = |name: &'static str| AutomaticSign { name: name.into(), value: "x".into() };
     [
-        ("person", Nature::Person),
+        ("person", Nature::PERSON),
+        ("weak sign", Nature::Person { weak: Some(sign("precedence")) }),
         ("automatic", Nature::Automatic(sign("auto-submitted"))),
-        ("loop", Nature::Loop(sign("received"))),
+        ("report", Nature::Report(sign("delivery-report"))),
+        ("loop", Nature::Loop(sign("received-count"))),
     ]
 }
 
@@ -155,6 +167,7 @@ fn table() -> String {
          makes no difference to it.\n",
     );
     message_section(&mut out);
+    machine_section(&mut out);
     known_section(&mut out);
     reply_section(&mut out);
     for (creation, project) in PAIRS {
@@ -184,6 +197,25 @@ fn message_section(out: &mut String) {
                 }
             }
         }
+    }
+}
+
+fn machine_section(out: &mut String) {
+    out.push_str("\n== 2: whom allow_automatic_from names, by account, proven (unnamed: as above) ==\n");
+    out.push_str("nature    | no account                      | deactivated              | active\n");
+    for (name, nature) in natures() {
+        let decided = |account| {
+            let case =
+                Case { nature: nature.clone(), listed: true, external: true, account, ..Case::unknown() };
+            shown(case.decide())
+        };
+        let _ = writeln!(
+            out,
+            "{name:<9} | {:<31} | {:<24} | {}",
+            decided(None),
+            decided(Some(account(AccountStatus::Deactivated, true))),
+            decided(Some(account(AccountStatus::Active, true))),
+        );
     }
 }
 
@@ -295,7 +327,7 @@ fn release_section(out: &mut String) {
         "\n== At release: checks 1 to 4 keep their results from intake, the rest is decided again ==\n",
     );
     let release = Case { stage: Stage::Release, ..Case::unknown() };
-    let copy = Case { duplicate: true, nature: natures()[1].1.clone(), ..release.clone() };
+    let copy = Case { duplicate: true, nature: natures()[2].1.clone(), ..release.clone() };
     let rows = [
         (
             "account active, P = anyone",
@@ -382,18 +414,20 @@ fn the_table_leaves_out_nothing_that_matters() {
                 for standing in STANDINGS {
                     for account in accounts() {
                         for (_, reply, on_closed) in REPLIES {
-                            let nature = nature.clone();
-                            let base = Case { reply, on_closed, ..base.clone() };
-                            let case = Case { duplicate, nature, usable, standing, account, ..base };
-                            assert_eq!(case.decide(), expected(&case));
-                            cases += 1;
+                            for listed in BOOLS {
+                                let nature = nature.clone();
+                                let message = Case { duplicate, nature, listed, usable, ..base.clone() };
+                                let case = Case { standing, account, reply, on_closed, ..message };
+                                assert_eq!(case.decide(), expected(&case));
+                                cases += 1;
+                            }
                         }
                     }
                 }
             }
         }
     }
-    assert_eq!(cases, 4 * 8 * 4 * 3 * 4 * 3 * 17 * 6);
+    assert_eq!(cases, 4 * 8 * 4 * 5 * 4 * 3 * 17 * 6 * 2);
 }
 
 fn settings_cases() -> impl Iterator<Item = Case> {
@@ -431,6 +465,7 @@ fn expected(case: &Case) -> Reason {
     let active = case.account.is_some_and(|account| account.status == AccountStatus::Active);
     let known = case.account.is_some();
     let member = case.account.is_some_and(|account| account.in_project);
+    let machine = matches!(case.nature, Nature::Automatic(_));
     let proven = case.standing == Standing::Proven;
     let added = case.project == ProjectAccess::Added;
     let closed = case.reply == Answers::Closed;
@@ -438,7 +473,8 @@ fn expected(case: &Case) -> Reason {
     let rules = [
         (case.duplicate, Reason::Duplicate),
         (matches!(case.nature, Nature::Loop(_)), Reason::MailLoop),
-        (matches!(case.nature, Nature::Automatic(_)), Reason::AutomaticMessage),
+        (matches!(case.nature, Nature::Report(_)), Reason::AutomaticMessage),
+        (machine && !(case.usable && case.listed && known), Reason::AutomaticMessage),
         (!case.usable, Reason::NoUsableSender),
         (case.standing == Standing::Disproven, Reason::SenderForged),
         (known && !active, Reason::AccountDeactivated),

@@ -18,14 +18,14 @@
 //! Each runs as written (every reply must come where it stands), and then with the bytes in one piece, one by one and in
 //! odd pieces: replies and mails must be the same.
 
-use std::{fmt::Write as _, fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
-use vestibule::{
-    smtp::{Action, Delivery, Ended, Input, MAX_LINE, MailAnswer, Policy, ReceivedMail, Session},
-    types::MailId,
+use vestibule::smtp::{Delivery, Ended, Input, MailAnswer};
+
+use crate::{
+    session::{Run, Setting},
+    support,
 };
-
-use crate::support;
 
 /// One line of a fixture that does something.
 #[derive(Debug, Clone)]
@@ -37,12 +37,7 @@ enum Move {
 
 /// A fixture.
 struct Dialogue {
-    policy: Policy,
-    memory: usize,
-    certificate: bool,
-    trusted: bool,
-    answer: MailAnswer,
-    delivery: Delivery,
+    setting: Setting,
     moves: Vec<Move>,
     ends: Option<String>,
     mails: Vec<(String, Vec<u8>)>,
@@ -51,20 +46,7 @@ struct Dialogue {
 impl Dialogue {
     fn read(text: &str) -> Self {
         let mut dialogue = Self {
-            policy: Policy {
-                hostname: support::HOSTNAME.to_owned(),
-                max_message_size: 10 << 20,
-                max_recipients: 100,
-                normalize_newlines: false,
-                starttls: false,
-                require_tls: false,
-                routes: Arc::new(support::routes()),
-            },
-            memory: usize::MAX,
-            certificate: true,
-            trusted: false,
-            answer: MailAnswer::Open,
-            delivery: Delivery::Accepted,
+            setting: Setting::new(support::HOSTNAME, support::routes()),
             moves: Vec::new(),
             ends: None,
             mails: Vec::new(),
@@ -97,18 +79,18 @@ impl Dialogue {
     fn setting(&mut self, text: &str) -> Option<()> {
         let (key, value) = text.split_once(' ')?;
         match key {
-            "max_message_size" => self.policy.max_message_size = value.parse().ok()?,
-            "max_recipients" => self.policy.max_recipients = value.parse().ok()?,
+            "max_message_size" => self.setting.policy.max_message_size = value.parse().ok()?,
+            "max_recipients" => self.setting.policy.max_recipients = value.parse().ok()?,
             "starttls" => {
-                self.policy.starttls = true;
-                self.certificate = value == "offered";
+                self.setting.policy.starttls = true;
+                self.setting.certificate = value == "offered";
             }
-            "xclient" => self.trusted = value == "yes",
-            "require_tls" => self.policy.require_tls = value == "yes",
-            "memory" => self.memory = value.parse().ok()?,
-            "bare_newlines" => self.policy.normalize_newlines = value == "normalize",
-            "answer" => self.answer = answer(value)?,
-            "delivery" => self.delivery = delivery(value)?,
+            "xclient" => self.setting.trusted = value == "yes",
+            "require_tls" => self.setting.policy.require_tls = value == "yes",
+            "memory" => self.setting.memory = value.parse().ok()?,
+            "bare_newlines" => self.setting.policy.normalize_newlines = value == "normalize",
+            "answer" => self.setting.answer = answer(value)?,
+            "delivery" => self.setting.delivery = delivery(value)?,
             _ => return None,
         }
         Some(())
@@ -177,128 +159,6 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The driver's part, without sockets.
-struct Run<'a> {
-    dialogue: &'a Dialogue,
-    session: Session,
-    pending: Vec<u8>,
-    replies: Vec<String>,
-    mails: Vec<(String, Vec<u8>)>,
-    granted: usize,
-    handshake: bool,
-    ended: Option<Ended>,
-}
-
-impl<'a> Run<'a> {
-    fn new(dialogue: &'a Dialogue) -> Self {
-        let mut run = Self {
-            dialogue,
-            session: if dialogue.trusted { Session::of_trusted_relay() } else { Session::new() },
-            pending: Vec::new(),
-            replies: Vec::new(),
-            mails: Vec::new(),
-            granted: 0,
-            handshake: false,
-            ended: None,
-        };
-        run.tell(Some(Input::Connected));
-        run
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.pending.extend_from_slice(bytes);
-        self.tell(None);
-    }
-
-    /// Steps until the session wants to read or is over.
-    fn tell(&mut self, mut told: Option<Input<'static>>) {
-        if matches!(told, Some(Input::Encrypted)) {
-            assert!(self.handshake && self.pending.is_empty(), "no handshake is due");
-            self.handshake = false;
-        }
-        assert!(!self.handshake, "more is said before the handshake");
-        while self.ended.is_none() {
-            let input = told.take().unwrap_or(Input::Bytes(&self.pending));
-            let step = self.session.step(input, &self.dialogue.policy);
-            self.pending.drain(..step.used);
-            if !matches!(step.action, Action::Deliver(_)) {
-                self.granted = self.granted.min(self.session.held_memory());
-            }
-            let refusal = self.session.take_refusal();
-            let refused = refusal.as_ref().map(|refusal| refusal.reply.code());
-            let before = self.replies.len();
-            self.collect();
-            let codes: Vec<u16> =
-                self.replies[before..].iter().map(|line| line[..3].parse().unwrap()).collect();
-            let refusals: Vec<u16> = codes.into_iter().filter(|code| *code >= 400).collect();
-            assert_eq!(
-                refusals,
-                refused.into_iter().collect::<Vec<u16>>(),
-                "every refusal is reported, no other"
-            );
-            told = match step.action {
-                Action::Continue | Action::Peer(_) => None,
-                Action::Read => break,
-                Action::Mail(_) => Some(Input::Mail(self.dialogue.answer)),
-                Action::Reserve(bytes) => Some(Input::Memory(self.reserve(bytes))),
-                Action::Deliver(mail) => Some(self.deliver(mail)),
-                Action::StartTls => Some(Input::StartTls(self.dialogue.certificate)),
-                Action::Handshake => {
-                    self.handshake = true;
-                    break;
-                }
-                Action::Close(ended) => {
-                    self.ended = Some(ended);
-                    None
-                }
-            };
-        }
-        if self.ended.is_none() {
-            assert!(self.pending.len() < MAX_LINE, "the session lets bytes pile up: {}", self.pending.len());
-        }
-    }
-
-    fn reserve(&mut self, bytes: usize) -> bool {
-        assert!(bytes <= 1 << 20, "asks for far more than it was given: {bytes}");
-        let fits = self.granted.saturating_add(bytes) <= self.dialogue.memory;
-        self.granted += if fits { bytes } else { 0 };
-        fits
-    }
-
-    fn deliver(&mut self, mail: ReceivedMail) -> Input<'static> {
-        let id = MailId::new(uuid::Uuid::from_u128(self.mails.len() as u128 + 1));
-        assert!(!mail.recipients.is_empty());
-        let mut envelope = format!("{} <{}>", protocol(&mail), mail.reverse_path);
-        for recipient in &mail.recipients {
-            let _ = write!(envelope, " {}", recipient.address);
-        }
-        self.mails.push((envelope, mail.content));
-        self.granted = 0;
-        Input::Delivered(id, self.dialogue.delivery)
-    }
-
-    /// Takes the replies; each line must be one that RFC 5321 §4.2 and RFC 2034 §4 allow.
-    fn collect(&mut self) {
-        let text = String::from_utf8(self.session.replies().to_vec()).expect("replies are text");
-        self.session.clear_replies();
-        for line in text.split_inclusive("\r\n") {
-            assert!(line.len() <= 512 && line.ends_with("\r\n"), "{line:?}");
-            let line = &line[..line.len() - 2];
-            assert!(!line.contains(['\r', '\n', '\0']), "{line:?}");
-            let class = &line[..1];
-            let hello = matches!(&line[..4], "220 " | "250-" | "354 ") || line.starts_with("250 mx.");
-            let exempt = hello || line == "250 CHUNKING";
-            assert!(exempt || line[4..].starts_with(&format!("{class}.")), "no enhanced code: {line:?}");
-            self.replies.push(line.to_owned());
-        }
-    }
-}
-
-fn protocol(mail: &ReceivedMail) -> String {
-    let name = serde_json::to_value(mail.protocol).unwrap();
-    name.as_str().unwrap().to_owned()
-}
-
 /// `*` stands for anything; the rest must be there, from the beginning of the line on.
 fn matches(pattern: &str, line: &str) -> bool {
     let mut pieces = pattern.split('*');
@@ -314,7 +174,7 @@ fn matches(pattern: &str, line: &str) -> bool {
 
 /// As written: each reply where it stands.
 fn run_as_written<'a>(dialogue: &'a Dialogue, name: &str) -> Run<'a> {
-    let mut run = Run::new(dialogue);
+    let mut run = Run::new(&dialogue.setting);
     let mut seen = 0;
     for next in &dialogue.moves {
         match next {
@@ -344,7 +204,7 @@ fn run_as_written<'a>(dialogue: &'a Dialogue, name: &str) -> Run<'a> {
 
 /// In pieces whose sizes are taken from `sizes` in turn.
 fn run_in_pieces<'a>(dialogue: &'a Dialogue, sizes: &[usize]) -> Run<'a> {
-    let mut run = Run::new(dialogue);
+    let mut run = Run::new(&dialogue.setting);
     let mut sizes = sizes.iter().copied().cycle();
     let mut waiting = Vec::new();
     let mut flush = |run: &mut Run<'a>, waiting: &mut Vec<u8>| {
@@ -430,7 +290,7 @@ fn bytes_behind_starttls_are_never_used() {
     let line: &[u8] = b"STARTTLS\r\n";
     for behind in [&b"RSET\r\n"[..], b"R", b"\x16\x03\x01", b"\r\n", b"EHLO x\r\nMAIL FROM:<>\r\n"] {
         for cut in 0..line.len() {
-            let mut run = Run::new(&dialogue);
+            let mut run = Run::new(&dialogue.setting);
             run.send(&line[..cut]);
             run.send(&[&line[cut..], behind].concat());
             assert_eq!(run.replies.len(), 2, "{cut}: {:?}", run.replies);

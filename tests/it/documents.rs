@@ -1,8 +1,9 @@
 //! What README.md and docs/ list is what there is: an operator who finds a name in a log finds it there.
 
-use vestibule::{access::Reason, ops::Metrics};
+use vestibule::{access::Reason, mail::NATURE_ROWS, ops::Metrics};
 
 const README: &str = include_str!("../../README.md");
+const MAIL: &str = include_str!("../../docs/mail.md");
 const LOG: &str = include_str!("../../docs/log.md");
 const METRICS: &str = include_str!("../../src/ops/metrics.rs");
 /// Every file that writes events.
@@ -22,6 +23,18 @@ fn readme_has_every_reason_in_the_words_of_the_command_line() {
     );
 }
 
+#[test]
+fn every_sign_of_a_machine_is_listed_in_order_and_no_other() {
+    let row = |row: &vestibule::mail::NatureRow| {
+        let lifted = if row.of_lists { "yes" } else { "no" };
+        format!("| `{}` | {} | {lifted} | {} |", row.name, row.kind.as_str(), row.source)
+    };
+    let rows: Vec<_> = NATURE_ROWS.iter().map(row).collect();
+    let listed: Vec<_> =
+        MAIL.lines().filter(|line| line.starts_with("| `") && line.matches(" | ").count() == 3).collect();
+    assert_eq!(listed, rows);
+}
+
 /// A file or folder that is named in backticks, from the root of the repository.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     let roots = ["src/", "tests/", "fixtures/", "deploy/", "docs/"];
@@ -32,8 +45,10 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_path_that_a_document_names_is_there() {
     let architecture = include_str!("../../ARCHITECTURE.md");
-    let replies = include_str!("../../docs/replies.md");
-    let named: Vec<_> = [README, architecture, LOG, replies].into_iter().flat_map(paths).collect();
+    let (replies, templates) =
+        (include_str!("../../docs/replies.md"), include_str!("../../docs/templates.md"));
+    let named: Vec<_> =
+        [README, architecture, LOG, MAIL, replies, templates].into_iter().flat_map(paths).collect();
     assert!(named.len() > 15 && named.contains(&"deploy/postfix.md"), "{named:?}");
     for path in named {
         let there = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists();

@@ -26,7 +26,7 @@ use vestibule::{
     listener::{Gate, Listener, Parts, serve},
     ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
     smtp::{Delivery, Envelope, Protocol, Route},
-    types::Time,
+    types::{MintKey, Time},
 };
 
 use crate::support;
@@ -60,6 +60,7 @@ impl House {
             ops: Ops::new(Clock::manual(NOW), addresses, Some(json_dispatch(log.clone()))),
             gate: gate_of(Arc::clone(&gate)),
             deliver: deliver_to(Arc::clone(&mails), Arc::clone(&deliveries)),
+            mint: MintKey::new([7; 32]),
             shutdown: Shutdown::new(),
         };
         Self { parts, log, gate, mails, deliveries }

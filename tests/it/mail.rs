@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 
 use proptest::prelude::*;
 use serde::Deserialize;
-use vestibule::mail::{self, Message, Nature, ScanError, UnusableSender};
+use vestibule::mail::{self, Arrival, Content, Message, Nature, ScanError, UnusableSender};
 
-/// What is expected of one mail. What is left out is expected to be absent, but `participants`, `body_*` and
-/// `attachments`, which are then not looked at.
+/// What is expected of one mail. What is left out is expected to be absent, but `participants`, `body_*`, `text`,
+/// `new_part` and `attachments`, which are then not looked at.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
@@ -35,8 +35,12 @@ struct Expected {
     reverse_path: Option<String>,
     #[serde(default)]
     via_lists: Vec<String>,
-    /// `person`, or `automatic SIGN: VALUE`, or `loop SIGN: VALUE`.
+    /// `person`, or KIND SIGN: VALUE, where KIND is `weak`, `automatic`, `report` or `loop`.
     nature: String,
+    /// `OUTCOME REASON` at the site of `tests/it/nature.rs`; looked at where it stands.
+    decision: Option<String>,
+    /// A check that the trail of the decision notes.
+    note: Option<String>,
     participants: Option<Vec<String>>,
     #[serde(default)]
     reply_to: Vec<String>,
@@ -44,6 +48,13 @@ struct Expected {
     body_has: Vec<String>,
     #[serde(default)]
     body_lacks: Vec<String>,
+    /// What the content says about itself; looked at with `text` or `attachments`.
+    #[serde(default)]
+    notices: Vec<String>,
+    /// The whole body, exactly.
+    text: Option<String>,
+    /// The new part of the body, exactly but for white space around it.
+    new_part: Option<String>,
     attachments: Option<Vec<ExpectedAttachment>>,
 }
 
@@ -53,6 +64,10 @@ struct ExpectedAttachment {
     name: String,
     content_type: String,
     size: usize,
+    /// Not looked at when left out; `kind` and `content_id` neither.
+    inline: Option<bool>,
+    kind: Option<String>,
+    content_id: Option<String>,
 }
 
 #[test]
@@ -79,6 +94,27 @@ fn every_fixture_is_read_as_expected() {
     assert!(failed.is_empty(), "{} mails differ: {failed:?}", failed.len());
 }
 
+/// Not a test of its own, every fixture is one: `cargo test --test it how_many_replies -- --nocapture` prints a table.
+#[test]
+fn how_many_replies_trim_exactly() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mail");
+    let (mut exact, mut wrong) = (0, Vec::new());
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path.to_str().and_then(|path| path.strip_suffix(".expected.json")) else { continue };
+        let expected: Expected = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let Some(new_part) = expected.new_part else { continue };
+        let content = mail::content(&fs::read(format!("{name}.eml")).unwrap());
+        let is_exact = content.new_text().trim() == new_part.trim();
+        let (body, new) = (content.body.lines().count(), content.new_text().lines().count());
+        println!("{} {new:>4} of {body:>4} lines  {name}", if is_exact { "exact" } else { "WRONG" });
+        exact += usize::from(is_exact);
+        wrong.extend((!is_exact).then(|| name.to_owned()));
+    }
+    println!("{exact} of {} exact", exact + wrong.len());
+    assert!(exact >= 60 && wrong.is_empty(), "{wrong:?}");
+}
+
 fn check(name: &str, raw: &[u8], expected: &Expected) {
     let scanned = mail::prescan(raw).map_err(|error| error.to_string());
     if let Some(refused) = &expected.refused {
@@ -93,13 +129,27 @@ fn check(name: &str, raw: &[u8], expected: &Expected) {
     assert_eq!(message.in_reply_to, expected.in_reply_to, "{name}: in_reply_to");
     assert_eq!(message.references, expected.references, "{name}: references");
     let reverse_path = expected.reverse_path.as_deref().unwrap_or("sender@relay.example");
-    let nature = match message.nature(reverse_path, &expected.via_lists) {
-        Nature::Person => "person".to_owned(),
-        Nature::Automatic(sign) => format!("automatic {}: {}", sign.name, sign.value),
-        Nature::Loop(sign) => format!("loop {}: {}", sign.name, sign.value),
-    };
-    assert_eq!(nature, expected.nature, "{name}: nature");
+    let arrival = Arrival { reverse_path, via_lists: &expected.via_lists, minted: false };
+    assert_eq!(told(&message.nature(&arrival)), expected.nature, "{name}: nature");
+    if let Some(expected_decision) = &expected.decision {
+        let (decision, trail) = crate::nature::decision(raw, expected.reverse_path.as_deref());
+        assert_eq!(&decision, expected_decision, "{name}: {trail:#?}");
+        let noted =
+            |note: &String| trail.iter().any(|check| check.check == **note && check.result == "noted");
+        assert!(expected.note.as_ref().is_none_or(noted), "{name}: {trail:#?}");
+    }
     check_content(name, raw, expected);
+}
+
+fn told(nature: &Nature) -> String {
+    let (kind, sign) = match nature {
+        Nature::Person { weak: None } => return "person".to_owned(),
+        Nature::Person { weak: Some(sign) } => ("weak", sign),
+        Nature::Automatic(sign) => ("automatic", sign),
+        Nature::Report(sign) => ("report", sign),
+        Nature::Loop(sign) => ("loop", sign),
+    };
+    format!("{kind} {}: {}", sign.name, sign.value)
 }
 
 fn check_author(name: &str, message: &Message, expected: &Expected) {
@@ -140,15 +190,76 @@ fn check_content(name: &str, raw: &[u8], expected: &Expected) {
     for text in &expected.body_lacks {
         assert!(!content.body.contains(text), "{name}: {text:?} in {:?}", content.body);
     }
+    if expected.text.is_some() || expected.attachments.is_some() {
+        assert_eq!(content.notices, expected.notices, "{name}: notices");
+    }
+    if let Some(text) = &expected.text {
+        assert_eq!(&content.body, text, "{name}: text");
+    }
+    if let Some(new_part) = &expected.new_part {
+        assert_eq!(content.new_text().trim(), new_part.trim(), "{name}: new_part");
+    }
+    check_attachments(name, raw, &content, expected);
+}
+
+fn check_attachments(name: &str, raw: &[u8], content: &Content, expected: &Expected) {
     let Some(attachments) = &expected.attachments else { return };
     let found: Vec<_> = content.attachments.iter().map(|a| (&*a.name, &*a.content_type, a.size)).collect();
     let wanted: Vec<_> = attachments.iter().map(|a| (&*a.name, &*a.content_type, a.size)).collect();
     assert_eq!(found, wanted, "{name}: attachments");
+    for (info, wanted) in content.attachments.iter().zip(attachments) {
+        let kind = serde_json::to_value(info.kind).unwrap();
+        assert!(wanted.inline.is_none_or(|inline| inline == info.inline), "{name}: {info:?}");
+        assert!(wanted.kind.as_ref().is_none_or(|wanted| kind == **wanted), "{name}: {info:?}");
+        let id = wanted.content_id.as_ref();
+        assert!(id.is_none_or(|id| info.content_id.as_ref() == Some(id)), "{name}: {info:?}");
+    }
     for (n, info) in content.attachments.iter().enumerate() {
         let Some((same, bytes)) = mail::attachment(raw, n) else { panic!("{name}: no attachment {n}") };
         assert_eq!((&same, bytes.len()), (info, info.size), "{name}: attachment {n}");
     }
     assert_eq!(mail::attachment(raw, attachments.len()), None, "{name}");
+}
+
+/// M04: what is shown of a mail, and all its attachments together, stay in proportion to it.
+#[test]
+fn decoding_does_not_blow_a_mail_up() {
+    let text = |head: &str, piece: &[u8]| {
+        let head = format!("From: a@b.example\r\nContent-Type: text/plain; {head}\r\n\r\n");
+        [head.as_bytes(), &piece.repeat(3_000_000 / piece.len())].concat()
+    };
+    for raw in [
+        text("charset=utf-7", b"+AOQA5A-\r\n"),
+        text("charset=iso-8859-1", b"\xe4\xe4\xe4\r\n"),
+        text("charset=utf-16", b"\x20\xac"),
+        text("charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable", b"=E4=\r\n"),
+        text("charset=utf-8; format=flowed", b"> \r\n"),
+    ] {
+        let content = mail::content(&raw);
+        assert!(content.body.len() < 600_000, "{}", content.body.len());
+        assert_eq!(content.notices, ["the text is cut at 512 KiB"]);
+    }
+    let part = "--b\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n";
+    let raw =
+        format!("From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{}", part.repeat(900));
+    let content = mail::content(raw.as_bytes());
+    assert_eq!(content.attachments.len(), 900);
+    assert!(content.attachments.iter().map(|info| info.size).sum::<usize>() < raw.len());
+}
+
+/// M05: an archive is a file like any other.
+#[test]
+fn no_archive_is_unpacked() {
+    let archive = b"PK\x03\x04 and a petabyte of zeros";
+    for kind in ["application/zip", "application/gzip", "application/x-7z-compressed", "application/x-tar"] {
+        let head = format!(
+            "From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: {kind}; name=a\r\n\r\n"
+        );
+        let raw = [head.as_bytes(), archive, b"\r\n--b--\r\n"].concat();
+        let content = mail::content(&raw);
+        assert_eq!((content.attachments.len(), content.attachments[0].size), (1, archive.len()));
+        assert_eq!(mail::attachment(&raw, 0).map(|(_, bytes)| bytes).as_deref(), Some(&archive[..]));
+    }
 }
 
 /// Everything that is done with a mail; the scan's word is final.
@@ -158,6 +269,11 @@ fn take_in(raw: &[u8]) -> Result<Message, ScanError> {
     for n in 0..content.attachments.len() {
         assert!(mail::attachment(raw, n).is_some());
     }
+    assert!(content.body.is_char_boundary(content.new_part.start));
+    assert!(content.body.is_char_boundary(content.new_part.end));
+    let shown = mail::display_html(raw);
+    assert_eq!(shown.is_some(), content.has_html);
+    assert!(shown.is_none_or(|html| !html.contains("<script") && !html.contains("onerror=")));
     let message = mail::read(raw);
     assert!(message.subject.chars().count() <= 256 && !message.subject.contains(char::is_control));
     assert!(content.attachments.iter().all(|a| (1..=255).contains(&a.name.len())));
@@ -218,6 +334,16 @@ fn worst(size: usize) -> Vec<(&'static str, String)> {
         ("tags", body(html, "<\r\n")),
         ("open comments", body(html, "<!-- \r\n")),
         ("open quotes", body(html, "<a b=\"\r\n")),
+        ("formatting", body(html, "<b>\r\n<p>x")),
+        ("cells of foreign content", body(html, "<svg><td>\r\n")),
+        ("attributes", body(html, "<a b c=d e\r\n")),
+        ("quotations", body(html, "<blockquote>x\r\n</blockquote>")),
+        ("quoted lines", body("Subject: Re: x\r\n\r\n", ">\r\n")),
+        ("signatures", body("Subject: Re: x\r\n\r\n", "--\r\n>\r\n")),
+        ("phones", body("Subject: Re: x\r\n\r\n", "Sent from my iPhone\r\n")),
+        ("attributions", body("Subject: Re: x\r\n\r\n", "On 1 1 wrote:\r\n>\r\n")),
+        ("colons of replies", body("Subject: Re: x\r\n\r\n", "to:\r\n")),
+        ("flowed text", body("Content-Type: text/plain; format=flowed\r\n\r\n", "> \r\n")),
         ("open scripts", body(html, "<script>\r\n")),
         ("end tags", body(html, "</\r\n")),
         ("entities", body(html, "&#x\r\n")),

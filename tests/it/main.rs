@@ -19,13 +19,18 @@ mod dialogues; // fixtures/dialogues: SMTP sessions as data
 mod dns; // not a test: a name server on loopback, for the others
 mod documents; // README.md and docs/ list what there is
 mod faults; // disks that fail, by the seam under the store; tests/faults has the built binary's
+mod fuzz_corpus; // fuzz/: what the fuzz targets have found worth keeping
+mod handed_on; // what goes on to the postmaster
+mod letters; // acknowledgements, bounces, confirmations, templates and languages, on a whole daemon
 mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
+mod nature; // fixtures/mail: persons, machines, and what is decided about them
 mod outage; // the relay for outbound mail is away
 mod replay; // all fixtures through async-smtp into the built binary
 mod replies; // replies, participants, copies, closed requests
 mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod senders; // whom the relay vouches for, on a whole daemon
+mod session; // not a test: the driver's part of a session without sockets, for dialogues and fuzzing
 mod store; // conformance of the store's engines
 mod support; // what several of them need
 mod threats; // tests/THREATS.md: attacks on the whole daemon

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use vestibule::{
-    access::{OnClosed, ProjectAccess, SiteAccess},
+    access::{OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
         AuthenticationConfig, BareNewlines, Config, HttpConfig, Keep, LogAddresses, LogConfig, LogFormat,
@@ -11,6 +11,7 @@ use vestibule::{
         VerifyConfig,
     },
     smtp::RouteTable,
+    templates::Language,
     types::ProjectKey,
 };
 
@@ -51,12 +52,19 @@ pub(crate) fn config() -> Config {
                 name: Some("Example Help".to_owned()),
                 address: "desk@help.example".parse().unwrap(),
             },
+            acknowledge: false,
+            max_acknowledgements_per_address_per_day: NonZeroU32::MIN,
+            max_acknowledgements_per_minute: NonZeroU32::MIN,
+            confirm_address: false,
+            bounce_domain: None,
+            language: Language::english(),
+            templates_folder: None,
+            templates: Arc::default(),
         },
         verification: verification(),
         authentication: AuthenticationConfig {
             mode: AuthenticationMode::Off,
             relay: RelayTrust::default(),
-            strict_alignment: Vec::new(),
             verify: VerifyConfig::default(),
         },
         access: Arc::new(SiteAccess { max_held_per_address: 50, ..SiteAccess::default() }),
@@ -107,8 +115,7 @@ fn verification() -> VerificationConfig {
         max_mails_per_address_per_day: 2,
         max_mails_per_minute: NonZeroU32::new(60).unwrap(),
         max_mails_per_minute_external: NonZeroU32::new(20).unwrap(),
-        never_mail_addresses: Vec::new(),
-        never_mail_domains: vestibule::access::DomainList::default(),
+        never_mail: SenderList::default(),
         contact: None,
     }
 }
@@ -121,5 +128,7 @@ fn project(key: &str, address: &str) -> Project {
         access: ProjectAccess::Anyone,
         on_closed: OnClosed::Reopen,
         via_lists: Vec::new(),
+        language: None,
+        allow_automatic_from: SenderList::default(),
     }
 }

@@ -3,91 +3,20 @@
 # the queue, what it refuses comes back as a bounce.
 # shellcheck source=tests/peers/lib
 . "$(dirname "$0")/lib"
-PATH=$PATH:/usr/sbin
-need postfix
-[ "$(id -u)" -eq 0 ] || { echo "postfix wants to be started as root"; exit 1; }
+# shellcheck source=tests/peers/postfix-lib
+. "$(dirname "$0")/postfix-lib"
 start_daemon
 
-# A port that nobody listens on at this moment.
-free_port() {
-    local port
-    for port in $(shuf -i 20000-40000 -n 50); do
-        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-    done
-}
-
-relay_port=$(free_port)
-postfix_dir=$work/postfix
-mkdir -p "$postfix_dir/etc" "$postfix_dir/spool" "$postfix_dir/lib"
-chmod 755 "$work" "$postfix_dir" "$postfix_dir/etc" "$postfix_dir/spool"
-chown postfix "$postfix_dir/lib"
-
-cat >"$postfix_dir/etc/main.cf" <<CF
-compatibility_level = 3.6
-queue_directory = $postfix_dir/spool
-data_directory = $postfix_dir/lib
-maillog_file = $postfix_dir/maillog
-maillog_file_prefixes = $work
-myhostname = mx.example.com
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-mydestination =
-alias_maps =
-local_recipient_maps =
-relay_domains = help.example.com
-transport_maps = inline:{ { help.example.com = smtp:[${smtp%:*}]:${smtp##*:} } }
-smtp_tls_security_level = none
-bounce_notice_recipient = postmaster@mx.example.com
-# Bounces are caught in a file of their own, so that they can be looked at.
-virtual_mailbox_domains = sender.example partner.example
-virtual_mailbox_maps = static:box/all
-virtual_mailbox_base = $postfix_dir
-virtual_uid_maps = static:$(id -u nobody)
-virtual_gid_maps = static:$(id -g nobody)
-virtual_mailbox_lock = dotlock
-virtual_transport = virtual
-CF
-install -d -o nobody -g "$(id -gn nobody)" "$postfix_dir/box"
-cat >"$postfix_dir/etc/master.cf" <<CF
-127.0.0.1:$relay_port inet n - n - - smtpd
-pickup    unix  n - n 60 1 pickup
-cleanup   unix  n - n - 0 cleanup
-qmgr      unix  n - n 300 1 qmgr
-rewrite   unix  - - n - - trivial-rewrite
-bounce    unix  - - n - 0 bounce
-defer     unix  - - n - 0 bounce
-trace     unix  - - n - 0 bounce
-verify    unix  - - n - 1 verify
-flush     unix  n - n 1000? 0 flush
-smtp      unix  - - n - - smtp
-relay     unix  - - n - - smtp
-error     unix  - - n - - error
-retry     unix  - - n - - error
-virtual   unix  - n n - - virtual
-proxymap  unix  - - n - - proxymap
-showq     unix  n - n - - showq
-anvil     unix  - - n - 1 anvil
-scache    unix  - - n - 1 scache
-postlog   unix-dgram n - n - 1 postlogd
-CF
-
+start_postfix
 peer_cleanup() {
-    postfix -c "$postfix_dir/etc" stop >/dev/null 2>&1
+    stop_postfix
 }
-
-postfix -c "$postfix_dir/etc" start >"$work/postfix.out" 2>&1 || { cat "$work/postfix.out"; exit 1; }
-within 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$relay_port" 2>/dev/null || { cat "$work/postfix.out" "$postfix_dir/maillog"; exit 1; }
 
 # Our own client relays to Postfix, which relays to vestibule.
 mail() {
     printf 'From: %s\nTo: %s\nSubject: %s\nMessage-ID: <%s@postfix.example>\n\nHello.\n.\n' "$1" "$2" "$3" "${3// /.}" \
         >"$work/mail.eml"
     "$vestibule" replay --to "127.0.0.1:$relay_port" "$work/mail.eml" >"$work/replay" || { cat "$work/replay"; return 1; }
-}
-
-in_maillog() {
-    grep -qE -- "$1" "$postfix_dir/maillog"
 }
 
 check 'Postfix takes a mail of a partner' mail grace@partner.example it@help.example.com 'by way of postfix'
@@ -110,7 +39,6 @@ check 'Postfix takes a mail to an unknown address' mail grace@partner.example no
 check 'vestibule refuses it with 550 5.1.1' within 30 in_maillog 'to=<nobody@help.example.com>.*dsn=5\.1\.1, status=bounced'
 check 'and the sender gets a bounce' within 30 grep -q 'nobody@help.example.com' "$postfix_dir/box/all"
 
-queue_empty() { postqueue -c "$postfix_dir/etc" -p | grep -q 'empty'; }
 check 'nothing is left in the queue' within 30 queue_empty
 
 finish

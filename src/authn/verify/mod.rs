@@ -30,7 +30,7 @@ pub use resolver::NoResolver;
 pub use verdict::Verdict;
 use verdict::{Dmarc, Facts, Policy, Signed, Spf, Subject, Word};
 
-use super::{Evidence, Results, judge};
+use super::{Evidence, judge, relay::Believed};
 use crate::types::{Domain, EmailAddress, Standing};
 
 /// For all checks of one mail together; what is not done by then is a temporary failure.
@@ -197,8 +197,9 @@ impl Verifier {
         let output = self.0.verify_arc(message).await;
         let (word, why) = dkim_word(output.result());
         let newest = output.sets().last().filter(|_| word == Word::Pass);
-        let sealed =
-            newest.map(|set| judge::sealed(sealed_results(set), claim.from.domain(), claim.approved));
+        let sealed = newest.map(|set| {
+            judge::sealed(&sealed_results(set), claim.from.domain(), claim.approved, claim.strict)
+        });
         (Some(told(word, &why)), sealed)
     }
 }
@@ -217,9 +218,9 @@ type BodyHashes =
     Vec<(mail_auth::dkim::Canonicalization, mail_auth::common::crypto::HashAlgorithm, u64, Vec<u8>)>;
 
 /// The ARC-Authentication-Results of a set: `i=1; mx.example; …` (RFC 8617 §4.1.1).
-fn sealed_results(set: &Set<'_>) -> Results {
+fn sealed_results(set: &Set<'_>) -> Believed {
     let text = String::from_utf8_lossy(set.results.value);
-    Results::parse(text.split_once(';').map_or("", |(_, results)| results))
+    Believed::of(text.split_once(';').map_or("", |(_, results)| results))
 }
 
 fn signed(output: &DkimOutput<'_>) -> Option<Signed> {

@@ -2,8 +2,8 @@
 
 use crate::{
     authn::{
-        Evidence,
-        judge::{MAX_FINDINGS, aligned, shown},
+        Entry, Evidence, alignment, field,
+        judge::{MAX_FINDINGS, shown},
     },
     types::{Domain, Standing},
 };
@@ -134,7 +134,8 @@ pub(super) fn verdict(facts: &Facts, subject: Subject<'_>) -> Verdict {
         _ => (own.standing, own.may_mail),
     };
     let unanswered = waiting(facts, subject).filter(|_| standing == Standing::Unproven);
-    let evidence = Evidence { standing, may_mail, findings: findings(facts, subject) };
+    let evidence =
+        Evidence { standing, may_mail, findings: findings(facts, subject), results: told(facts, subject) };
     Verdict { evidence, results: results(facts), unanswered }
 }
 
@@ -192,8 +193,7 @@ fn sent(facts: &Facts, subject: Subject<'_>, word: Word) -> bool {
 impl Subject<'_> {
     /// Whether the domain may speak for the From domain.
     pub(super) fn is_aligned(self, domain: &str) -> bool {
-        let exact = domain.parse::<Domain>().is_ok_and(|domain| domain == *self.from);
-        exact || (!self.strict && aligned(domain, self.from))
+        alignment::aligned(domain, self.from, self.strict)
     }
 }
 
@@ -220,6 +220,29 @@ impl Dmarc {
             Self::PermError(_) => Word::PermError,
         }
     }
+}
+
+/// For our own Authentication-Results field.
+fn told(facts: &Facts, subject: Subject<'_>) -> Vec<String> {
+    let entry = |method: &str, word: Word, properties: &[(&str, &str)]| Entry {
+        method: method.to_owned(),
+        result: word.as_str().to_owned(),
+        properties: properties
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        clean: true,
+    };
+    let dmarc = entry("dmarc", facts.dmarc.word(), &[("header.from", subject.from.as_str())]);
+    let spf = match &facts.spf {
+        Spf::Asked { word, domain } => Some(entry("spf", *word, &[("smtp.mailfrom", domain)])),
+        Spf::NotAsked { .. } => None,
+    };
+    let dkim = facts.dkim.iter().map(|signed| {
+        entry("dkim", signed.word, &[("header.d", &signed.domain), ("header.s", &signed.selector)])
+    });
+    let all = std::iter::once(dmarc).chain(spf).chain(dkim).take(field::MAX_RESULTS);
+    all.map(|entry| field::resinfo(&entry)).collect()
 }
 
 /// The lines for the trail, each result with its domain and selector.

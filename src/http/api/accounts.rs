@@ -54,6 +54,7 @@ impl NewAccount {
             role: self.role,
             projects: projects(&self.projects, config)?,
             created_at: at,
+            confirmed_at: None,
         })
     }
 }
@@ -131,6 +132,7 @@ pub(super) fn value(account: &Account) -> Value {
         "role": account.role,
         "projects": account.projects,
         "created_at": account.created_at,
+        "confirmed_at": account.confirmed_at,
     })
 }
 

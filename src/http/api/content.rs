@@ -30,6 +30,10 @@ const HARMLESS: [&str; 8] = [
     "text/plain",
 ];
 
+/// What a browser may do with the HTML of a mail. Styles are those that stand at elements and were cleaned.
+const HTML_POLICY: &str = "sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; \
+                           frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 /// The text, attachments and people of a mail, and its size.
 pub(super) async fn read(app: &App, body: &BodyRef) -> Result<(Content, usize), Problem> {
     let raw = app.state.store.raw(body).await?;
@@ -41,6 +45,22 @@ pub(super) async fn read(app: &App, body: &BodyRef) -> Result<(Content, usize), 
 pub(super) async fn raw(app: &App, body: &BodyRef, name: &str) -> Result<Response, Problem> {
     let raw = app.state.store.raw(body).await?;
     Ok(download("message/rfc822", &format!("{name}.eml"), raw))
+}
+
+/// The HTML of the mail, cleaned, as a page that runs and loads nothing but the mail's own images.
+pub(super) async fn html(app: &App, body: &BodyRef) -> Result<Response, Problem> {
+    let raw = app.state.store.raw(body).await?;
+    let html = off_thread(move || mail::display_html(&raw)).await?;
+    let Some(html) = html else {
+        return Err(Problem::not_found("The mail has no HTML; its text is the field body of the request."));
+    };
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(HTML_POLICY)),
+    ];
+    let page =
+        format!("<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body>{html}</body></html>");
+    Ok((headers, page).into_response())
 }
 
 /// One attachment, counted from 0 as in the list of attachments.
@@ -55,7 +75,16 @@ pub(super) async fn attachment(app: &App, body: &BodyRef, n: usize) -> Result<Re
 
 /// How attachments are listed.
 pub(super) fn attachments(content: &Content) -> Value {
-    let one = |info: &AttachmentInfo| json!({ "name": info.name, "content_type": info.content_type, "size": info.size });
+    let one = |info: &AttachmentInfo| {
+        json!({
+            "name": info.name,
+            "content_type": info.content_type,
+            "size": info.size,
+            "inline": info.inline,
+            "content_id": info.content_id,
+            "kind": info.kind,
+        })
+    };
     content.attachments.iter().map(one).collect()
 }
 

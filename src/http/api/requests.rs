@@ -57,6 +57,9 @@ fn head(row: &RequestRow) -> Value {
         "project": row.id.project,
         "subject": row.subject,
         "body": null,
+        "new_part": null,
+        "has_html": false,
+        "notices": [],
         "reporter": {
             "address": row.reporter,
             "name": row.reporter_name,
@@ -83,6 +86,9 @@ async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
     if let Some((content, bytes)) = &own {
         size += bytes;
         value["body"] = content.body.as_str().into();
+        value["new_part"] = content.new_text().into();
+        value["has_html"] = content.has_html.into();
+        value["notices"] = content.notices.clone().into();
         value["attachments"] = content::attachments(content);
         named.clone_from(&content.participants);
     }
@@ -140,6 +146,21 @@ pub(super) async fn raw(app: App, Path(id): Path<String>) -> Result<Response, Pr
     content::raw(&app, &row.body, &row.id.to_string()).await
 }
 
+/// `GET /requests/ID/html`.
+pub(super) async fn html(app: App, Path(id): Path<String>) -> Result<Response, Problem> {
+    let row = row(&app, &id).await?;
+    content::html(&app, &row.body).await
+}
+
+/// `GET /requests/ID/comments/N/html`.
+pub(super) async fn comment_html(
+    app: App,
+    Path((id, c)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let (_, body) = comment(&app, &id, &c).await?;
+    content::html(&app, &body).await
+}
+
 /// `GET /requests/ID/attachments/N`.
 pub(super) async fn attachment(app: App, Path((id, n)): Path<(String, String)>) -> Result<Response, Problem> {
     let row = row(&app, &id).await?;
@@ -188,6 +209,9 @@ fn comment_value(comment: &Comment, content: Option<&Content>) -> Value {
     json!({
         "author": comment.author,
         "body": content.map(|content| &content.body),
+        "new_part": content.map(Content::new_text),
+        "has_html": content.is_some_and(|content| content.has_html),
+        "notices": content.map_or(&[][..], |content| &content.notices),
         "message_id": comment.message_id,
         "created_at": comment.created_at,
         "attachments": content.map_or_else(|| json!([]), content::attachments),

@@ -74,6 +74,8 @@ fn flatten(into: &mut Value, state: &Value) {
 fn delivery(row: &DeliveryRow) -> Value {
     let kind = match row.delivery.kind {
         DeliveryKind::Verification { .. } => "verification",
+        DeliveryKind::Acknowledgement { .. } => "acknowledgement",
+        DeliveryKind::Confirmation { .. } => "confirmation",
         DeliveryKind::Forward { .. } => "forward",
     };
     json!({

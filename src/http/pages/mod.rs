@@ -1,5 +1,6 @@
 //! The pages behind a verification link. GET and HEAD change nothing; one form answers.
 
+mod confirm;
 mod form;
 mod paste;
 mod style;
@@ -21,7 +22,7 @@ use super::{App, Context, Peer, problem::Problem};
 use crate::{
     config::Config,
     types::VerificationToken,
-    verify::{Disowned, NewLink, PageView, Redeemed, TokenAnswer},
+    verify::{Confirming, Disowned, NewLink, PageView, Redeemed, TokenAnswer},
 };
 use form::Choice;
 use view::Site;
@@ -29,12 +30,13 @@ use view::Site;
 /// Largest form in bytes: 128 boxes of 50 bytes each are a tenth of it.
 const MAX_FORM: usize = 64 * 1024;
 
-/// `/verify` and `/verify/TOKEN`; whatever goes wrong there is shown as a page.
+/// `/verify`, `/verify/TOKEN` and `/confirm/TOKEN`; whatever goes wrong there is shown as a page.
 pub(super) fn routes(context: &Arc<Context>) -> Router<Arc<Context>> {
     Router::new()
         .route("/verify", get(paste::field))
         .route("/verify/", get(paste::without_token))
         .route("/verify/{token}", get(show).post(answer))
+        .route("/confirm/{token}", get(confirm::show).post(confirm::answer))
         .method_not_allowed_fallback(super::router::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(context), super::carry::through))
         .layer(DefaultBodyLimit::max(MAX_FORM))
@@ -102,6 +104,8 @@ pub(super) fn preview(config: &Config, waiting: &PageView) -> Vec<(&'static str,
         ("page-new-link.html", view::new_link(&site, NewLink::Sent)),
         ("page-unknown.html", view::unknown(&site)),
         ("page-paste.html", view::paste(&site, false)),
+        ("page-confirm.html", view::confirming(&site, &Confirming::Open(waiting.address.clone()))),
+        ("page-confirmed.html", view::confirming(&site, &Confirming::Done(waiting.address.clone()))),
     ];
     pages.into_iter().filter_map(|(name, page)| Some((name, page.html.ok()?))).collect()
 }

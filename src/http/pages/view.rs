@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::Config,
     http::problem::Problem,
-    verify::{Disowned, NewLink, PageMail, PageView, Redeemed},
+    verify::{Confirming, Disowned, NewLink, PageMail, PageView, Redeemed},
 };
 
 /// Who asks.
@@ -84,6 +84,7 @@ enum Action {
     None,
     NewLink,
     Paste,
+    Confirm,
 }
 
 #[derive(Template)]
@@ -245,6 +246,32 @@ pub(super) fn new_link(site: &Site, link: NewLink) -> Page {
         ),
     };
     message(site, StatusCode::OK, title, vec![words], Action::None)
+}
+
+/// What came of a link that confirms an address. GET only shows; the one button confirms.
+pub(super) fn confirming(site: &Site, state: &Confirming) -> Page {
+    let (status, title, line, action) = match state {
+        Confirming::Open(address) => (
+            StatusCode::OK,
+            "Confirm your address",
+            format!("Is {} your address? Then press the button. Nothing waits for it.", address.spelling()),
+            Action::Confirm,
+        ),
+        Confirming::Done(address) => (
+            StatusCode::OK,
+            "Your address is confirmed",
+            format!("Thank you. We know now that our mail reaches {}.", address.spelling()),
+            Action::None,
+        ),
+        Confirming::Expired => (
+            StatusCode::GONE,
+            "This link is too old",
+            "You need not do anything: your requests are worked on without it.".to_owned(),
+            Action::None,
+        ),
+        Confirming::Unknown => return unknown(site),
+    };
+    message(site, status, title, vec![line], action)
 }
 
 /// The field for a link; `failed` when there was none in what was pasted.

@@ -26,6 +26,7 @@ async fn accounts_are_made_shown_changed_and_removed() {
         json!({
             "address": "Ada@Approved.example", "name": "Ada", "kind": "internal", "status": "active",
             "role": "customer", "projects": ["IT"], "created_at": "2026-11-22T08:00:00.000Z",
+            "confirmed_at": null,
         })
     );
     let again = server.api("POST", "/accounts", Some(ada())).await;

@@ -56,7 +56,15 @@ async fn a_request_has_its_comments_and_each_its_mail() {
     let said = &request["comments"][0];
     assert_eq!((&said["author"], &said["message_id"]), (&json!("a@b.example"), &json!("two@b.example")));
     assert!(said["body"].as_str().unwrap().contains("More."));
-    assert_eq!(said["attachments"], json!([{ "name": "a.svg", "content_type": "image/svg+xml", "size": 6 }]));
+    let svg = &said["attachments"][0];
+    assert_eq!(
+        (&svg["name"], &svg["content_type"], &svg["size"]),
+        (&json!("a.svg"), &json!("image/svg+xml"), &json!(6))
+    );
+    assert_eq!((said["new_part"].as_str().map(str::trim), &said["has_html"]), (Some("More."), &json!(false)));
+    for html in ["/requests/IT-1/html", "/requests/IT-1/comments/0/html"] {
+        assert_eq!(server.api("GET", html, None).await.status, 404, "{html}");
+    }
 
     let raw = server.api("GET", "/requests/IT-1/raw", None).await;
     assert_eq!((raw.status, raw.body.as_str()), (200, opened));

@@ -132,7 +132,11 @@ impl Session {
         let route = if mailbox.eq_ignore_ascii_case("postmaster") {
             policy.routes.route_bare_postmaster()
         } else {
-            mailbox.parse::<EmailAddress>().ok().and_then(|address| policy.routes.route(&address))
+            mailbox.parse::<EmailAddress>().ok().and_then(|address| {
+                let bounces = policy.bounces.as_ref();
+                let bounce = bounces.and_then(|to| to.route(&address, &transaction.reverse_path));
+                bounce.or_else(|| policy.routes.route(&address))
+            })
         };
         let route = route.ok_or(Reply::UnknownRecipient)?;
         transaction.recipients.push(Recipient { address: mailbox.to_owned(), route });

@@ -9,11 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Shared;
-use crate::store::{
-    StoreError,
-    rows::{Changes, CheckpointRow},
-};
+use super::{Shared, overlay::Unit};
+use crate::store::StoreError;
 
 /// Most records in one write of the index: larger ones cost sled more memory and are slower.
 pub(super) const MAX_RECORDS: usize = 64;
@@ -22,36 +19,33 @@ pub(super) const MAX_RECORDS: usize = 64;
 const LINGER: Duration = Duration::from_millis(10);
 /// How often the index is synced.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-
-/// What follows from one record.
-pub(super) struct Unit {
-    /// The record's number.
-    pub(super) seq: u64,
-    /// Its rows.
-    pub(super) changes: Changes,
-    /// Where the index is with them.
-    pub(super) checkpoint: CheckpointRow,
-}
+/// Writes of the index after which sled hands its log to the system: each time wakes all of its threads, and its memory
+/// holds what it has not handed over. What a crash takes back is in the journal, behind the checkpoint.
+const FLUSH_EVERY: u32 = 16;
 
 /// Applies all that comes; returns whether all of it is in the index and on disk.
 pub(super) fn run(shared: &Arc<Shared>, units: &Receiver<Vec<Unit>>) -> bool {
-    let mut unsynced = None;
+    let (mut unsynced, mut writes) = (None, 0);
+    let sync = || {
+        shared.rows.index.flush()?;
+        shared.rows.index.sync()?;
+        shared.status.synced();
+        Ok(())
+    };
     loop {
         match units.recv_timeout(SYNC_EVERY) {
             Ok(batch) => {
                 let batch = gather(batch, units);
-                if !guarded(shared, || apply(shared, batch)) {
+                if !guarded(shared, || apply(shared, &batch, &mut writes)) {
                     return false;
                 }
                 unsynced.get_or_insert_with(Instant::now);
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return guarded(shared, || shared.rows.index.flush().and_then(|()| shared.rows.index.sync()));
-            }
+            Err(RecvTimeoutError::Disconnected) => return guarded(shared, sync),
         }
         if unsynced.is_some_and(|since: Instant| since.elapsed() >= SYNC_EVERY) {
-            if !guarded(shared, || shared.rows.index.sync()) {
+            if !guarded(shared, sync) {
                 return false;
             }
             unsynced = None;
@@ -62,37 +56,40 @@ pub(super) fn run(shared: &Arc<Shared>, units: &Receiver<Vec<Unit>>) -> bool {
 /// What comes within the time to linger, up to a full write.
 fn gather(mut gathered: Vec<Unit>, units: &Receiver<Vec<Unit>>) -> Vec<Unit> {
     let until = Instant::now() + LINGER;
-    while gathered.len() < MAX_RECORDS {
+    while gathered.iter().map(|unit| unit.records).sum::<usize>() < MAX_RECORDS {
         let Ok(more) = units.recv_timeout(until.saturating_duration_since(Instant::now())) else { break };
         gathered.extend(more);
     }
     gathered
 }
 
-fn apply(shared: &Shared, batch: Vec<Unit>) -> Result<(), StoreError> {
-    let mut batch = batch.into_iter();
-    loop {
-        let mut some = batch.by_ref().take(MAX_RECORDS).peekable();
-        if some.peek().is_none() {
-            return Ok(());
+fn apply(shared: &Shared, mut units: &[Unit], writes: &mut u32) -> Result<(), StoreError> {
+    while !units.is_empty() {
+        let (mut records, mut count) = (0, 0);
+        while let Some(unit) =
+            units.get(count).filter(|unit| count == 0 || records + unit.records <= MAX_RECORDS)
+        {
+            records += unit.records;
+            count += 1;
         }
-        apply_some(shared, some)?;
+        let (now, later) = units.split_at(count);
+        write(shared, now)?;
+        units = later;
+        *writes += 1;
+        if writes.is_multiple_of(FLUSH_EVERY) {
+            shared.rows.index.flush()?;
+        }
     }
+    Ok(())
 }
 
-fn apply_some(shared: &Shared, units: impl Iterator<Item = Unit>) -> Result<(), StoreError> {
-    let (mut changes, mut seq, mut checkpoint) = (Changes::new(), 0, None);
-    for unit in units {
-        changes.extend(unit.changes);
-        (seq, checkpoint) = (unit.seq, Some(unit.checkpoint));
-    }
-    let Some(checkpoint) = checkpoint else { return Ok(()) };
-    let keys: Vec<_> = changes.keys().cloned().collect();
+/// One write of the index.
+fn write(shared: &Shared, units: &[Unit]) -> Result<(), StoreError> {
+    let Some(last) = units.last() else { return Ok(()) };
     // On a full disk the reserve is given up here, so that this write finds room. The writer refuses mail from then on.
     let _ = shared.status.reserve.admit(0);
-    shared.rows.index.apply(changes, checkpoint)?;
-    shared.rows.index.flush()?;
-    shared.rows.overlay.retire(keys.iter(), seq);
+    shared.rows.index.apply(units.iter().flat_map(|unit| &unit.changes), last.checkpoint)?;
+    shared.rows.overlay.retire(units);
     Ok(())
 }
 

@@ -13,15 +13,17 @@ use super::{DROP_LIMIT, Embedded};
 use crate::{
     config::Retention,
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, DecisionFilter, DecisionRow,
-        DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named, Once, Page, PageRequest,
-        Plan, Queue, RequestFilter, RequestRow, SenderView, Settled, Settlement, Snapshot, Store, StoreError,
-        Thread, TokenView, VerificationView, audit,
+        AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView, DecisionFilter,
+        DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named, Once, Page,
+        PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement,
+        Snapshot, Store, StoreError, Thread, TokenView, VerificationView, audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
         query,
     },
-    types::{Account, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId},
+    types::{
+        Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
+    },
 };
 
 #[async_trait]
@@ -41,6 +43,14 @@ impl Store for Embedded {
 
     async fn token(&self, digest: &TokenDigest) -> Result<Option<TokenView>, StoreError> {
         query::token(self.view()?.rows, digest)
+    }
+
+    async fn confirmation(&self, digest: &TokenDigest) -> Result<Option<ConfirmationView>, StoreError> {
+        query::confirmation(self.view()?.rows, digest)
+    }
+
+    async fn sent(&self, id: DeliveryId) -> Result<Option<SentMail>, StoreError> {
+        query::sent(self.view()?.rows, id)
     }
 
     async fn verification(&self, id: VerificationId) -> Result<Option<VerificationView>, StoreError> {

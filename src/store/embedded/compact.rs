@@ -137,7 +137,7 @@ impl Embedded {
         compacted: &mut Compacted,
     ) -> Result<(), CommitError> {
         for some in over.chunks(MAX_RETIRED) {
-            let keys = some.iter().map(|mail| ByteBuf::from(key::big(*mail))).collect();
+            let keys = some.iter().map(|mail| ByteBuf::from(key::big(*mail).into_vec())).collect();
             let upto = read(&self.shared.rows, &key::retired())?.unwrap_or(0);
             self.write(Event::Retire(RetireEvent { at: now, keys, upto }), Bytes::new(), None).await?;
             for mail in some {
@@ -250,11 +250,12 @@ impl Run {
             return Ok(());
         };
         let next = self.next(segment.number)?;
+        // Before the walk: what is removed while it goes on may be judged by how it was, and its removal must stay.
+        let seen = self.shared.checkpoint()?.next;
         let left = self.walk(&mut scan, Some(&mut rewrite), pace)?;
         if pace.ended() || !left.whole {
             return Ok(());
         }
-        let seen = self.shared.checkpoint()?.next;
         self.shared.sync_index()?;
         let end = scan.position().offset;
         let written = rewrite.finish((next, seen, end)).map_err(failed)?;

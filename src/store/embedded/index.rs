@@ -7,23 +7,27 @@ use std::{
     path::Path,
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::files::create_private;
 use crate::store::{
     Order, StoreError,
-    rows::{Changes, CheckpointRow, KeyRange, Rows, Value, Visit, encode, key},
+    rows::{CheckpointRow, Key, KeyRange, Rows, Value, Visit, encode, key},
 };
 
 /// The version of the rows. Another one in the index: it is made anew.
-pub(super) const SCHEMA: u64 = 2;
+pub(super) const SCHEMA: u64 = 3;
 /// How much of it sled is to keep in memory, in bytes; it takes a multiple of that.
 const CACHE: u64 = 24 << 20;
 /// How often sled's own thread syncs; never `None`, or sled never frees what it has written over.
 const FLUSH_MS: u64 = 500;
 /// Longest time for opening.
 const OPEN_LIMIT: Duration = Duration::from_mins(2);
+/// How long sled's threads may keep the index after it was closed. Nobody else has it: the data directory is locked.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+/// Between two tries meanwhile.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// Longest time for closing; sled has been seen to hang when its disk is full.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -43,7 +47,7 @@ impl Index {
         let config = sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(Some(FLUSH_MS));
         let (sender, receiver) = mpsc::channel();
         let open = move || {
-            let opened = panic::catch_unwind(AssertUnwindSafe(|| config.open()));
+            let opened = panic::catch_unwind(AssertUnwindSafe(|| open_when_free(&config)));
             // Nobody listens any more when it took too long.
             let _ = sender.send(opened);
         };
@@ -76,18 +80,22 @@ impl Index {
         self.db.as_ref().ok_or_else(|| StoreError::Unavailable("the store is closed".to_owned()))
     }
 
-    /// Writes rows and how far they go, all or nothing.
-    pub(super) fn apply(&self, changes: Changes, checkpoint: CheckpointRow) -> Result<(), StoreError> {
+    /// Writes rows and how far they go, all or nothing. Of several changes of a row the last one counts.
+    pub(super) fn apply<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a Key, &'a Option<Value>)>,
+        checkpoint: CheckpointRow,
+    ) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
         for (key, value) in changes {
             match value {
-                Some(value) => batch.insert(key, &*value),
-                None => batch.remove(key),
+                Some(value) => batch.insert(key.as_slice(), &**value),
+                None => batch.remove(key.as_slice()),
             }
         }
         let place = key::checkpoint();
         let row = encode(&place, &checkpoint).map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        batch.insert(place, &*row);
+        batch.insert(place.as_slice(), &*row);
         self.db()?.apply_batch(batch).map_err(|error| unavailable(&error))
     }
 
@@ -134,6 +142,20 @@ impl Drop for Index {
         };
         if thread::Builder::new().name("index-close".to_owned()).spawn(close).is_ok() {
             let _ = receiver.recv_timeout(CLOSE_LIMIT);
+        }
+    }
+}
+
+/// Waits for the threads of an index that was closed a moment ago in this process: they have its lock until they end.
+fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
+    let began = Instant::now();
+    let is_locked = |error: &io::Error| error.to_string().contains("could not acquire lock");
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) && began.elapsed() < LOCK_LIMIT => {
+                thread::sleep(LOCK_RETRY);
+            }
+            opened => return opened,
         }
     }
 }

@@ -18,6 +18,7 @@
 //! ```
 
 mod applier;
+mod cache;
 mod calls;
 mod compact;
 mod files;
@@ -52,7 +53,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::open::{OpenError, OpenReport};
 use self::{
     files::Layout,
-    overlay::{Merged, Overlay},
+    overlay::Merged,
     pace::Pace,
     reserve::Reserve,
     status::Status,
@@ -161,7 +162,7 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
         appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let shared = Arc::new(Shared {
         opened_at: opened.checkpoint.end,
-        rows: Merged { overlay: Overlay::default(), index: opened.index },
+        rows: Merged::new(opened.index),
         reader: Reader::new(layout.journal(), big.clone(), Arc::clone(&options.disk)),
         disk: options.disk,
         seal,
@@ -268,13 +269,15 @@ impl Embedded {
         let shared = Arc::clone(&self.shared);
         let write = move || {
             let _room = shared.status.reserve.promise(raw.len() as u64)?;
-            shared.big.write(mail, &raw).map_err(|error| {
+            let written = shared.big.write(mail, &raw).map_err(|error| {
                 if let Append::Unsynced(error) = &error {
                     let name = shared.big.name(mail);
                     shared.status.fail_for_good(format!("{name} can't be synced: {error}"));
                 }
                 error.into()
-            })
+            });
+            shared.status.synced();
+            written
         };
         let written = tokio::task::spawn_blocking(write).await;
         let written = written.map_err(std::io::Error::other).and_then(|written| written);

@@ -180,7 +180,7 @@ fn start(index: &Index) -> Result<CheckpointRow, Trouble> {
     let place = key::schema();
     let schema = encode(&place, &SCHEMA).map_err(|error| Trouble::Index(error.to_string()))?;
     let changes = Changes::from([(place, Some(schema))]);
-    index.apply(changes, checkpoint).map_err(|error| Trouble::Index(error.to_string()))?;
+    index.apply(&changes, checkpoint).map_err(|error| Trouble::Index(error.to_string()))?;
     Ok(checkpoint)
 }
 

@@ -292,7 +292,8 @@ impl<'a> Replay<'a> {
 
     fn write(&mut self) -> Result<(), Trouble> {
         self.pending = 0;
-        let written = self.index.apply(std::mem::take(&mut self.changes), self.checkpoint);
+        let changes = std::mem::take(&mut self.changes);
+        let written = self.index.apply(&changes, self.checkpoint);
         written.and_then(|()| self.index.flush()).map_err(|error| Trouble::Index(error.to_string()))
     }
 }

@@ -3,18 +3,20 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
 
 use super::reserve::Reserve;
-use crate::store::Health;
+use crate::store::{Health, StoreWork};
 
 /// What the threads tell, and everybody asks.
 pub(super) struct Status {
     pub(super) reserve: Reserve,
     takes_writes: AtomicBool,
+    commits: AtomicU64,
+    syncs: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -28,7 +30,27 @@ struct State {
 impl Status {
     /// All is well.
     pub(super) fn new(reserve: Reserve) -> Self {
-        Self { reserve, takes_writes: AtomicBool::new(true), state: Mutex::default() }
+        Self {
+            reserve,
+            takes_writes: AtomicBool::new(true),
+            commits: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    /// So many commits have become durable.
+    pub(super) fn committed(&self, commits: usize) {
+        self.commits.fetch_add(commits as u64, Ordering::Relaxed);
+    }
+
+    /// A file was synced.
+    pub(super) fn synced(&self) {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn work(&self) -> StoreWork {
+        StoreWork { commits: self.commits.load(Ordering::Relaxed), syncs: self.syncs.load(Ordering::Relaxed) }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -93,6 +115,7 @@ impl Status {
                 fatal: state.fatal,
                 free,
                 oldest_waiting: state.oldest.map(|since| since.elapsed()),
+                work: self.work(),
             }
         })
     }

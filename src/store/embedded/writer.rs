@@ -10,12 +10,12 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Shared, applier::Unit};
+use super::{Shared, applier::MAX_RECORDS, overlay::Unit};
 use crate::store::{
-    CommitError, Committed,
+    CommitError, Committed, Order, StoreError,
     journal::{Append, Appender, BigBody},
     machine::{self, Counters, Event},
-    rows::{Changes, CheckpointRow, Layered, Rows, Txn, key},
+    rows::{Changes, CheckpointRow, Key, KeyRange, Rows, Txn, Value, Visit, key, merge_scan},
 };
 
 /// Most plans in one batch.
@@ -51,18 +51,61 @@ type Answer = (oneshot::Sender<Result<Committed, CommitError>>, Result<Committed
 /// What a batch comes to.
 #[derive(Default)]
 struct Batch {
-    changes: Changes,
     units: Vec<Unit>,
     answers: Vec<Answer>,
+}
+
+impl Batch {
+    /// Adds what follows from one more record.
+    fn add(&mut self, seq: u64, changes: Changes, checkpoint: CheckpointRow) {
+        if self.units.last().is_none_or(|unit| unit.records == MAX_RECORDS) {
+            self.units.push(Unit::default());
+        }
+        let Some(unit) = self.units.last_mut() else { return };
+        unit.records += 1;
+        unit.changes.extend(changes);
+        (unit.seq, unit.checkpoint) = (seq, checkpoint);
+    }
+}
+
+/// The rows as the plans of a batch so far leave them.
+struct Pending<'a> {
+    rows: &'a dyn Rows,
+    units: &'a [Unit],
+}
+
+impl Rows for Pending<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        match self.units.iter().rev().find_map(|unit| unit.changes.get(key)) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.rows.get(key),
+        }
+    }
+
+    fn scan(&self, range: &KeyRange, order: Order, visit: Visit<'_>) -> Result<(), StoreError> {
+        let mut over = Changes::new();
+        for unit in self.units {
+            let within = unit.changes.range(range.from.clone()..range.until.clone());
+            over.extend(within.map(|(key, value)| (key.clone(), value.clone())));
+        }
+        merge_scan(over.into_iter().collect(), order, visit, |inner| self.rows.scan(range, order, inner))
+    }
 }
 
 impl Writer {
     /// Writes until all senders are gone.
     pub(super) fn run(mut self, commands: &mut mpsc::Receiver<Command>) {
         self.appender.write_ahead();
+        let mut company = false;
         while let Some(first) = commands.blocking_recv() {
             self.shared.status.waiting_since(Some(first.queued));
+            if company {
+                // Others were there a moment ago: who is about to hand over a plan and has no processor gets this one.
+                // The more plans share a sync, the less each costs. With nobody to run it returns at once.
+                thread::yield_now();
+            }
             let waiting = drain(first, commands);
+            company = waiting.len() > 1;
             self.commit(waiting);
             self.shared.status.waiting_since(None);
             if commands.is_empty() {
@@ -87,6 +130,7 @@ impl Writer {
         match self.appender.commit() {
             Ok(()) => {
                 self.counters = counters;
+                self.shared.status.synced();
                 self.publish(batch);
             }
             Err(error) => self.failed(batch.answers.into_iter().map(|(reply, _)| reply), &error),
@@ -98,12 +142,11 @@ impl Writer {
     fn check(&mut self, waiting: Vec<Command>, counters: &mut Counters) -> Batch {
         let mut batch = Batch { answers: Vec::with_capacity(waiting.len()), ..Batch::default() };
         for command in waiting {
-            let rows = Layered { base: &self.shared.rows, changes: &batch.changes };
+            let rows = Pending { rows: &self.shared.rows, units: &batch.units };
             let outcome =
                 add(&mut self.appender, counters, &rows, (command.event, &command.raw, command.big));
-            let answer = outcome.map(|(committed, unit)| {
-                batch.changes.extend(unit.changes.clone());
-                batch.units.push(unit);
+            let answer = outcome.map(|(committed, (seq, changes, checkpoint))| {
+                batch.add(seq, changes, checkpoint);
                 committed
             });
             batch.answers.push((command.reply, answer));
@@ -112,8 +155,9 @@ impl Writer {
     }
 
     fn publish(&mut self, batch: Batch) {
-        self.shared.rows.overlay.publish(batch.units.iter().map(|unit| (unit.seq, &unit.changes)));
-        self.wake(&batch.changes);
+        self.shared.status.committed(batch.units.iter().map(|unit| unit.records).sum());
+        self.shared.rows.publish(&batch.units);
+        self.wake(&batch.units);
         for (reply, answer) in batch.answers {
             // Who asked may have gone; what was committed stays so.
             let _ = reply.send(answer);
@@ -123,8 +167,10 @@ impl Writer {
         }
     }
 
-    fn wake(&self, changes: &Changes) {
-        let added = changes.range(b"j/".to_vec()..b"j0".to_vec()).filter(|(_, value)| value.is_some());
+    fn wake(&self, units: &[Unit]) {
+        let jobs = Key::from_slice(b"j/")..Key::from_slice(b"j0");
+        let added = units.iter().flat_map(|unit| unit.changes.range(jobs.clone()));
+        let added = added.filter(|(_, value)| value.is_some());
         let mut last = None;
         for queue in added.filter_map(|(place, _)| key::queue_of(place)) {
             if last.replace(queue) != Some(queue) {
@@ -181,13 +227,16 @@ impl Writer {
             self.note(&error);
             return;
         }
-        let rows = Layered { base: &self.shared.rows, changes: &Changes::new() };
-        let outcome = add(&mut self.appender, &mut self.counters, &rows, (Event::Noop, &Bytes::new(), None));
+        let noop = (Event::Noop, &Bytes::new(), None);
+        let outcome = add(&mut self.appender, &mut self.counters, &self.shared.rows, noop);
         match self.appender.commit() {
             Ok(()) => {
                 self.shared.status.recover();
-                if let Ok((_, unit)) = outcome {
-                    self.publish(Batch { units: vec![unit], ..Batch::default() });
+                self.shared.status.synced();
+                if let Ok((_, (seq, changes, checkpoint))) = outcome {
+                    let mut batch = Batch::default();
+                    batch.add(seq, changes, checkpoint);
+                    self.publish(batch);
                 }
             }
             Err(error) => {
@@ -216,7 +265,7 @@ fn add(
     counters: &mut Counters,
     rows: &dyn Rows,
     (mut event, raw, big): (Event, &Bytes, Option<BigBody>),
-) -> Result<(Committed, Unit), CommitError> {
+) -> Result<(Committed, (u64, Changes, CheckpointRow)), CommitError> {
     machine::prepare(&mut event, rows, counters)?;
     let (seq, at) = (appender.next(), appender.position());
     let mut txn = Txn::new(rows);
@@ -225,7 +274,7 @@ fn add(
     appender.push(&event, body, big).map_err(CommitError::Unavailable)?;
     counters.take(&event);
     let checkpoint = CheckpointRow { end: appender.position(), next: appender.next() };
-    Ok((committed, Unit { seq, changes: txn.into_changes(), checkpoint }))
+    Ok((committed, (seq, txn.into_changes(), checkpoint)))
 }
 
 fn refuse(waiting: Vec<Command>, problem: &str) {

@@ -74,7 +74,9 @@ impl Creators {
             Effect::Enqueue(delivery) => {
                 self.add(&Begun::Job(delivery.id.uuid()));
                 self.add_sender(&delivery.to);
-                if let DeliveryKind::Verification { token, .. } = &delivery.kind {
+                if let DeliveryKind::Verification { token, .. } | DeliveryKind::Confirmation { token, .. } =
+                    &delivery.kind
+                {
                     self.add(&Begun::Token(&token.0));
                 }
             }

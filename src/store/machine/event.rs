@@ -74,6 +74,21 @@ pub(in crate::store) struct Turn {
     /// The lane, and its theoretical arrival time after this delivery.
     #[serde(default)]
     pub(in crate::store) lane: Option<(Lane, Time)>,
+    /// Where an acknowledgement stands in its address's day.
+    #[serde(default)]
+    pub(in crate::store) cap: Cap,
+}
+
+/// Where a mail stands in the cap of its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(in crate::store) enum Cap {
+    /// Below it, or there is none.
+    #[default]
+    Below,
+    /// The last one that it allows.
+    Last,
+    /// Past it: the mail is left out.
+    Over,
 }
 
 /// The end of a lease.
@@ -122,4 +137,29 @@ pub(in crate::store) struct RetireEvent {
     pub(in crate::store) keys: Vec<ByteBuf>,
     /// The highest decision that was ever retired.
     pub(in crate::store) upto: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Account;
+
+    /// What a journal of an earlier version holds lacks the fields that came later.
+    #[test]
+    fn records_of_earlier_versions_are_read() {
+        #[derive(Serialize)]
+        struct Early {
+            due_at: Time,
+            lane: Option<(Lane, Time)>,
+        }
+        let lane = Some((Lane::External, Time::from_millis(9)));
+        let bytes = rmp_serde::to_vec_named(&Early { due_at: Time::from_millis(7), lane }).unwrap();
+        let turn: Turn = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!(turn, Turn { due_at: Time::from_millis(7), lane, cap: Cap::Below });
+        let account = serde_json::json!({
+            "address": "a@b.example", "kind": "portal-only", "status": "active", "created_at": "2026-11-22T08:00:00Z",
+        });
+        let account: Account = serde_json::from_value(account).unwrap();
+        assert_eq!(account.confirmed_at, None);
+    }
 }

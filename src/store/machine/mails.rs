@@ -6,7 +6,9 @@ use crate::{
     store::{
         BodyRef, CommitError, CommittedEntry, Disposition, Entry, Job, JobKind, Kept, MailFacts, Once, Queue,
         RequestStatus, Resolution,
-        rows::{CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, Rows, Txn, key, read},
+        rows::{
+            CommentIndex, DecisionIndex, HeldIndex, Location, RequestIndex, Rows, SenderKind, Txn, key, read,
+        },
         threads::AddressHash,
     },
     types::{AccountKind, EmailAddress, HeldId, ProjectKey, RequestId, Time},
@@ -135,12 +137,12 @@ fn open(
 ) -> Result<RequestId, CommitError> {
     let reporter = decision.sender.ok_or_else(|| malformed("a request without a sender"))?;
     let request = request.ok_or_else(|| malformed("a request without a number"))?;
-    let account = applying.txn.sender(reporter)?.account;
+    let known: Option<SenderKind> = applying.txn.read(&key::sender(reporter))?;
     let mut row = RequestIndex {
         seq,
         at: applying.event.plan.at,
         reporter: reporter.clone(),
-        kind: account.map_or(AccountKind::PortalOnly, |account| account.kind),
+        kind: known.and_then(|row| row.account).map_or(AccountKind::PortalOnly, |account| account.kind),
         basis: decision.basis,
         closed_at: None,
         follows: follows.map(|request| request.number),

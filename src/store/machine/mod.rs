@@ -3,6 +3,7 @@
 //! [`prepare`] checks an event against the rows and gives it what only the writer can give (numbers, turns). What comes
 //! out goes into the journal. [`apply`] makes rows of it, and makes the same rows again when the journal is replayed.
 
+mod acknowledgements;
 mod creators;
 mod event;
 mod jobs;
@@ -17,7 +18,7 @@ mod threads;
 mod verifications;
 
 pub(super) use creators::Creators;
-pub(super) use event::{Event, HurryEvent, PlanEvent, RetireEvent, SettleEvent, SweepEvent, Turn};
+pub(super) use event::{Cap, Event, HurryEvent, PlanEvent, RetireEvent, SettleEvent, SweepEvent, Turn};
 pub(super) use prepare::{Counters, prepare};
 pub(super) use residue::Judge;
 pub(super) use retire::{Before, retirable};

@@ -1,12 +1,13 @@
 //! A plan's effects as rows, in their order.
 
-use super::{PlanEvent, jobs, mails, malformed, verifications};
+use super::{Cap, PlanEvent, acknowledgements, jobs, mails, malformed, verifications};
 use crate::{
     store::{
-        CommitError, Committed, CommittedEntry, Delivery, DeliveryKind, Effect, Job, JobKind, Queue, Spend,
+        CommitError, Committed, CommittedEntry, Delivery, DeliveryKind, Effect, Job, JobKind, Queue,
+        SentAbout, SentMail, Spend,
         rows::{Location, SenderRow, Txn, key},
     },
-    types::{Account, EmailAddress, MailId, ProjectKey},
+    types::{Account, EmailAddress, MailId, ProjectKey, RequestId},
 };
 
 /// What each effect needs to know.
@@ -21,6 +22,8 @@ pub(super) struct Applying<'a, 'r> {
     pub(super) decided: usize,
     /// Deliveries enqueued so far.
     pub(super) enqueued: usize,
+    /// The request that the last decision opened.
+    opened: Option<RequestId>,
 }
 
 /// Makes a plan's rows.
@@ -28,7 +31,7 @@ pub(super) fn apply(event: &PlanEvent, at: Location, txn: &mut Txn<'_>) -> Resul
     if let (true, Some(mail)) = (event.big, &event.plan.mail) {
         txn.mark(key::big(mail.facts.id));
     }
-    let mut applying = Applying { event, at, txn, decided: 0, enqueued: 0 };
+    let mut applying = Applying { event, at, txn, decided: 0, enqueued: 0, opened: None };
     if let Some(spend) = &event.plan.spend {
         let spent = applying.spend(spend);
         applying.txn.lenient(spent)?;
@@ -53,14 +56,23 @@ impl Applying<'_, '_> {
         match effect {
             Effect::PutAccount(account) => put_account(account, self.txn)?,
             Effect::DeleteAccount(address) => delete_account(address, self.txn)?,
-            Effect::Record(entry) => return mails::record(entry, self).map(Some),
-            Effect::Resolve(resolution) => return mails::resolve(resolution, self).map(Some),
+            Effect::Record(entry) => {
+                let entry = mails::record(entry, self)?;
+                return Ok(Some(self.after(entry)));
+            }
+            Effect::Resolve(resolution) => {
+                let entry = mails::resolve(resolution, self)?;
+                return Ok(Some(self.after(entry)));
+            }
             Effect::OpenVerification { id, address } => {
                 verifications::open(*id, address, self.event.plan.at, self.txn)?;
             }
             Effect::SetStatus(request, status) => mails::set_status(request, *status, self)?,
             Effect::MarkOpened(id) => verifications::mark_opened(*id, self.event.plan.at, self.txn)?,
             Effect::Enqueue(delivery) => self.enqueue(delivery)?,
+            Effect::Bounced { delivery, words } => {
+                verifications::bounced(*delivery, self.event.plan.at, words, self.txn)?;
+            }
             Effect::Reprocess { mail, project } => self.reprocess(*mail, project)?,
             Effect::Retired => {}
         }
@@ -75,20 +87,39 @@ impl Applying<'_, '_> {
         self.txn.put(place, &self.event.first)
     }
 
+    /// Remembers which request it opened, for the acknowledgement that may follow.
+    fn after(&mut self, entry: CommittedEntry) -> CommittedEntry {
+        self.opened = self.event.opened.get(self.decided).cloned().flatten();
+        entry
+    }
+
     fn enqueue(&mut self, delivery: &Delivery) -> Result<(), CommitError> {
         let turn = *self.event.turns.get(self.enqueued).ok_or_else(|| malformed("a delivery has no turn"))?;
         if let Some((lane, arrival)) = turn.lane {
             self.txn.put(key::lane(lane), &arrival)?;
         }
+        if turn.cap == Cap::Over {
+            return Ok(());
+        }
         let at = self.event.plan.at;
         let mut delivery = delivery.clone();
         match &mut delivery.kind {
             DeliveryKind::Verification { .. } => verifications::mailed(&delivery, at, turn.due_at, self.txn)?,
+            DeliveryKind::Acknowledgement { request, last, .. } => {
+                request.clone_from(&self.opened);
+                *last = turn.cap == Cap::Last;
+                request.as_ref().ok_or_else(|| malformed("an acknowledgement without a request"))?;
+                acknowledgements::count(&delivery.to, at, self.txn)?;
+            }
+            DeliveryKind::Confirmation { .. } => verifications::confirming(&delivery, at, self.txn)?,
             DeliveryKind::Forward { body, .. } => {
                 let mail = self.event.plan.mail.as_ref().map(|mail| mail.facts.id);
                 *body = body.or_else(|| mail.map(|mail| self.at.body(mail)));
                 body.ok_or_else(|| malformed("a forward has no mail"))?;
             }
+        }
+        if let Some(about) = about(&delivery.kind) {
+            self.txn.put(key::sent(delivery.id), &SentMail { at, to: delivery.to.clone(), about })?;
         }
         let job = Job {
             id: delivery.id.uuid(),
@@ -99,6 +130,16 @@ impl Applying<'_, '_> {
             kind: JobKind::Deliver(delivery),
         };
         jobs::add(Queue::Outbox, &job, self.txn)
+    }
+}
+
+/// What a bounce of the mail would be about; none for what is not ours.
+fn about(kind: &DeliveryKind) -> Option<SentAbout> {
+    match kind {
+        DeliveryKind::Verification { verification, .. } => Some(SentAbout::Verification(*verification)),
+        DeliveryKind::Acknowledgement { request, .. } => request.clone().map(SentAbout::Acknowledgement),
+        DeliveryKind::Confirmation { .. } => Some(SentAbout::Confirmation),
+        DeliveryKind::Forward { .. } => None,
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Event, Turn, lanes, mails, malformed, sweep, threads};
+use super::{Cap, Event, Turn, acknowledgements, lanes, mails, malformed, sweep, threads};
 use crate::{
     store::{
         CommitError, Delivery, Effect, Lane, Plan, StoreError,
-        rows::{Rows, SenderRow, VerificationRow, key, last_key, read},
+        rows::{Rows, SenderVersion, VerificationRow, key, last_key, read},
     },
     types::{ProjectKey, RequestId, Time},
 };
@@ -65,7 +65,7 @@ pub(in crate::store) fn prepare(
 
 fn check(plan: &Plan, rows: &dyn Rows) -> Result<(), CommitError> {
     for fence in &plan.fences {
-        let version = read::<SenderRow>(rows, &key::sender(&fence.address))?.map_or(0, |row| row.version);
+        let version = read::<SenderVersion>(rows, &key::sender(&fence.address))?.map_or(0, |row| row.version);
         if version != fence.version {
             return Err(CommitError::Stale);
         }
@@ -118,7 +118,11 @@ fn turns(plan: &Plan, rows: &dyn Rows) -> Result<Vec<Turn>, CommitError> {
     let mut turns = Vec::new();
     for effect in &plan.effects {
         let Effect::Enqueue(delivery) = effect else { continue };
-        let turn = turn(plan.at, delivery, &taken, rows)?;
+        let cap = acknowledgements::cap(plan, turns.len(), delivery, rows)?;
+        let turn = match cap {
+            Cap::Over => Turn { due_at: plan.at, lane: None, cap },
+            Cap::Below | Cap::Last => Turn { cap, ..turn(plan.at, delivery, &taken, rows)? },
+        };
         taken.extend(turn.lane);
         turns.push(turn);
     }
@@ -127,7 +131,7 @@ fn turns(plan: &Plan, rows: &dyn Rows) -> Result<Vec<Turn>, CommitError> {
 
 fn turn(at: Time, delivery: &Delivery, taken: &[(Lane, Time)], rows: &dyn Rows) -> Result<Turn, CommitError> {
     let earliest = at.max(delivery.not_before);
-    let Some(rate) = delivery.lane else { return Ok(Turn { due_at: earliest, lane: None }) };
+    let Some(rate) = delivery.lane else { return Ok(Turn { due_at: earliest, lane: None, cap: Cap::Below }) };
     if rate.per_minute == 0 {
         return Err(malformed("a lane without a rate"));
     }
@@ -136,5 +140,5 @@ fn turn(at: Time, delivery: &Delivery, taken: &[(Lane, Time)], rows: &dyn Rows) 
         None => read::<Time>(rows, &key::lane(rate.lane))?,
     };
     let (due_at, arrival) = lanes::turn(at, arrival, rate.per_minute);
-    Ok(Turn { due_at: due_at.max(earliest), lane: Some((rate.lane, arrival)) })
+    Ok(Turn { due_at: due_at.max(earliest), lane: Some((rate.lane, arrival)), cap: Cap::Below })
 }

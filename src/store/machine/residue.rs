@@ -4,6 +4,8 @@
 //! a removed row) is taken out only when no earlier record that is kept begins it: nothing may come back to life in a
 //! replay. What begins something may go first; the replay of a compacted journal passes over the end of what is not there.
 
+use std::time::Duration;
+
 use serde_bytes::ByteBuf;
 
 use super::{
@@ -19,6 +21,9 @@ use crate::{
     },
     types::{EmailAddress, MailId, Time, VerificationId},
 };
+
+/// How long a mail of ours counts for the caps.
+const DAY: Duration = Duration::from_hours(24);
 
 /// What is kept of a record.
 #[derive(Debug)]
@@ -96,7 +101,8 @@ impl Judge<'_> {
     /// The keys that a replay still has to remove, and whether they are fewer; `None` for none.
     fn keys(&self, keys: &[ByteBuf], seq: u64) -> Option<(Vec<ByteBuf>, bool)> {
         let needed = |place: &&ByteBuf| match place.as_slice() {
-            [b't', b'/', digest @ ..] => self.knows(&Begun::Token(digest)),
+            [b't' | b'e', b'/', digest @ ..] => self.knows(&Begun::Token(digest)),
+            [b'o', b'/', ..] => key::uuid_of(place).is_none_or(|id| self.knows(&Begun::Job(id))),
             [b'v', b'/', ..] => key::uuid_of(place).is_none_or(|id| self.knows(&Begun::Verification(id))),
             [b'a', b'/', address @ ..] => self.knows(&Begun::Sender(address)),
             [b'm', b'/', ..] => true,
@@ -152,7 +158,7 @@ impl Judge<'_> {
         let mut effects = Vec::with_capacity(event.plan.effects.len());
         for mut effect in std::mem::take(&mut event.plan.effects) {
             let decides = effect.decides();
-            let keep = self.keeps(&mut effect, (number, facts), &mut changed)?;
+            let keep = self.keeps(&mut effect, (number, facts, event.plan.at), &mut changed)?;
             number += u64::from(decides);
             match (matches!(effect, Effect::Enqueue(_)), keep) {
                 (true, true) => turn += 1,
@@ -186,7 +192,7 @@ impl Judge<'_> {
     fn keeps(
         &self,
         effect: &mut Effect,
-        (number, facts): (u64, Option<&MailFacts>),
+        (number, facts, at): (u64, Option<&MailFacts>, Time),
         changed: &mut bool,
     ) -> Result<bool, StoreError> {
         Ok(match effect {
@@ -202,17 +208,26 @@ impl Judge<'_> {
             }
             Effect::OpenVerification { id, .. } => !self.is_over(*id)?,
             Effect::MarkOpened(id) => !self.is_over(*id)? || self.knows(&Begun::Verification(id.uuid())),
-            Effect::Enqueue(delivery) => self.keeps_delivery(delivery)?,
+            Effect::Enqueue(delivery) => self.keeps_delivery(delivery, at)?,
+            Effect::Bounced { delivery, .. } => self.knows(&Begun::Job(delivery.uuid())),
         })
     }
 
-    fn keeps_delivery(&self, delivery: &Delivery) -> Result<bool, StoreError> {
-        let waits = self.has(&key::job_id(Queue::Outbox, delivery.id.uuid()))?;
+    /// Whether it counts for a cap, waits, may come back, or has a link that is known.
+    fn keeps_delivery(&self, delivery: &Delivery, at: Time) -> Result<bool, StoreError> {
+        let counts = at.max(delivery.not_before).plus(DAY) > self.now;
+        if counts
+            || self.has(&key::job_id(Queue::Outbox, delivery.id.uuid()))?
+            || self.has(&key::sent(delivery.id))?
+        {
+            return Ok(true);
+        }
         match &delivery.kind {
             DeliveryKind::Verification { verification, token, .. } => {
-                Ok(waits || !self.is_over(*verification)? || self.has(&key::token(token))?)
+                Ok(!self.is_over(*verification)? || self.has(&key::token(token))?)
             }
-            DeliveryKind::Forward { .. } => Ok(waits),
+            DeliveryKind::Confirmation { token, .. } => self.has(&key::confirmation(token)),
+            DeliveryKind::Acknowledgement { .. } | DeliveryKind::Forward { .. } => Ok(false),
         }
     }
 

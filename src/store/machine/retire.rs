@@ -16,7 +16,7 @@ use crate::{
     types::{EmailAddress, HeldId, Time},
 };
 
-/// How long a sent verification mail counts for the caps.
+/// How long a mail of ours counts for the caps.
 const DAY: Duration = Duration::from_hours(24);
 
 /// What may be retired.
@@ -64,7 +64,7 @@ pub(in crate::store) fn retirable(
     }
     found.senders(before.now, max)?;
     found.lanes(before.now)?;
-    let keys: Vec<ByteBuf> = found.keys.into_iter().map(ByteBuf::from).collect();
+    let keys: Vec<ByteBuf> = found.keys.into_iter().map(|place| ByteBuf::from(place.into_vec())).collect();
     let event = RetireEvent { at: before.now, keys, upto: found.upto };
     Ok(Some(event).filter(|event| !event.keys.is_empty()))
 }
@@ -146,7 +146,7 @@ impl Retirable<'_> {
         self.view.rows.scan(&key::all(b'a'), Order::Oldest, &mut |place, value| {
             let row: SenderRow = decode(place, value)?;
             if cleaned(&row, now).as_ref() != Some(&row) {
-                keys.push(place.to_vec());
+                keys.push(Key::from_slice(place));
             }
             let go_on = keys.len() < max;
             Ok(if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
@@ -156,7 +156,7 @@ impl Retirable<'_> {
     }
 
     fn lanes(&mut self, now: Time) -> Result<(), StoreError> {
-        for place in [Lane::Approved, Lane::External].map(key::lane) {
+        for place in [Lane::Approved, Lane::External, Lane::Acknowledgements].map(key::lane) {
             if read::<Time>(self.view.rows, &place)?.is_some_and(|arrival| arrival < now.minus(DAY)) {
                 self.keys.insert(place);
             }
@@ -169,6 +169,7 @@ impl Retirable<'_> {
 fn cleaned(row: &SenderRow, now: Time) -> Option<SenderRow> {
     let mut row = row.clone();
     row.mailed.retain(|mailed| *mailed > now.minus(DAY));
+    row.acknowledged = row.acknowledged.filter(|(since, _)| *since > now.minus(DAY));
     row.quiet_until = row.quiet_until.filter(|until| *until > now);
     let empty = SenderRow { version: row.version, ..SenderRow::default() };
     Some(row).filter(|row| *row != empty)
@@ -181,10 +182,10 @@ pub(super) fn apply(event: &RetireEvent, txn: &mut Txn<'_>) -> Result<(), Commit
             [b'a', b'/', ..] => clean(place, event.at, txn)?,
             [b'm', b'/', ..] => {
                 if txn.read::<Time>(place)?.is_some_and(|arrival| arrival < event.at.minus(DAY)) {
-                    txn.remove(place.to_vec());
+                    txn.remove(Key::from_slice(place));
                 }
             }
-            _ => txn.remove(place.to_vec()),
+            _ => txn.remove(Key::from_slice(place)),
         }
     }
     txn.put(key::retired(), &event.upto)
@@ -194,8 +195,8 @@ pub(super) fn apply(event: &RetireEvent, txn: &mut Txn<'_>) -> Result<(), Commit
 fn clean(place: &[u8], at: Time, txn: &mut Txn<'_>) -> Result<(), CommitError> {
     let Some(row) = txn.read::<SenderRow>(place)? else { return Ok(()) };
     if let Some(row) = cleaned(&row, at) {
-        return txn.put(place.to_vec(), &row);
+        return txn.put(Key::from_slice(place), &row);
     }
-    txn.remove(place.to_vec());
+    txn.remove(Key::from_slice(place));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Rows past their time: keys against copies, tokens, ended verifications.
+//! Rows past their time: keys against copies, tokens, mails of ours, ended verifications.
 
 use std::ops::ControlFlow;
 
@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 use super::SweepEvent;
 use crate::{
     store::{
-        CommitError, Order, StoreError,
+        CommitError, ConfirmationView, Order, SentMail, StoreError,
         rows::{Key, KeyRange, Rows, SeenRow, TokenRow, Txn, VerificationRow, decode, key, read},
     },
     types::{Time, VerificationId},
@@ -15,7 +15,7 @@ use crate::{
 
 /// The letters that are swept, in the order of their keys. What is remembered under a Message-ID stays: a reply may name it
 /// after years.
-const SWEPT: [u8; 3] = [b'd', b't', b'v'];
+const SWEPT: [u8; 5] = [b'd', b'e', b'o', b't', b'v'];
 /// Most rows looked at in one sweep for each that may be removed.
 const LOOKS: usize = 16;
 
@@ -34,7 +34,7 @@ pub(in crate::store) fn candidates(
         if start.as_slice() >= range.until.as_slice() {
             continue;
         }
-        range.from = range.from.max(start.to_vec());
+        range.from = range.from.max(Key::from_slice(&start));
         if !sweep_range(rows, &range, &mut event, &mut looks, max)? {
             break;
         }
@@ -75,6 +75,8 @@ fn has_ended(
 ) -> Result<bool, StoreError> {
     Ok(match place.first() {
         Some(b'd') => decode::<SeenRow>(place, value)?.0.iter().all(|seen| seen.at < duplicates_before),
+        Some(b'e') => decode::<ConfirmationView>(place, value)?.expires_at < tokens_before,
+        Some(b'o') => decode::<SentMail>(place, value)?.at < tokens_before,
         Some(b't') => {
             let row: TokenRow = decode(place, value)?;
             row.expires_at < tokens_before || rows.get(&key::verification(row.verification))?.is_none()
@@ -109,7 +111,7 @@ pub(super) fn apply(event: &SweepEvent, txn: &mut Txn<'_>) -> Result<(), CommitE
         {
             txn.remove(key::address_verification(&row.address, VerificationId::new(id)));
         }
-        txn.remove(Key::from(swept.as_slice()));
+        txn.remove(Key::from_slice(swept));
     }
     txn.put(key::sweep(), &event.position)
 }

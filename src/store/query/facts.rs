@@ -17,6 +17,7 @@ pub(super) struct Texts {
     pub(super) message_id: Option<String>,
     pub(super) recipients: Vec<String>,
     pub(super) size: u64,
+    pub(super) may_answer: bool,
 }
 
 impl From<MailFacts> for Texts {
@@ -28,6 +29,7 @@ impl From<MailFacts> for Texts {
             message_id: facts.message_id,
             recipients: facts.recipients,
             size: facts.size,
+            may_answer: facts.may_answer,
         }
     }
 }

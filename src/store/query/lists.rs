@@ -99,7 +99,8 @@ pub(in crate::store) fn accounts(
     if let Some(Cursor(text)) = &page.cursor {
         let last: EmailAddress = text.parse().map_err(|_| StoreError::BadCursor(text.clone()))?;
         // The next key in order: the last one with a zero byte behind it.
-        range.from = [key::sender(&last).as_slice(), &[0]].concat();
+        range.from = key::sender(&last);
+        range.from.push(0);
     }
     let (mut items, mut more) = (Vec::new(), false);
     rows.scan(&range, Order::Oldest, &mut |place, value| {

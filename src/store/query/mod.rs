@@ -14,14 +14,15 @@ pub(super) use lists::accounts;
 pub(super) use threads::threads;
 
 use super::{
-    Comment, HeldRow, Once, Order, RequestRow, Seen, SenderView, StoreError, TokenView, VerificationView,
+    Comment, ConfirmationView, HeldRow, Once, Order, RequestRow, Seen, SenderView, SentMail, StoreError,
+    TokenView, VerificationView,
     machine::{Event, seen_since},
     rows::{
         CommentIndex, HeldIndex, Location, RequestIndex, Rows, SenderRow, TokenRow, VerificationRow, decode,
         key, read,
     },
 };
-use crate::types::{EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+use crate::types::{DeliveryId, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
 
 /// The journal, for what rows do not hold.
 pub(super) trait Records {
@@ -70,6 +71,19 @@ pub(super) fn token(rows: &dyn Rows, digest: &TokenDigest) -> Result<Option<Toke
     let Some(token): Option<TokenRow> = read(rows, &key::token(digest))? else { return Ok(None) };
     let found = verification(rows, token.verification)?;
     Ok(found.map(|verification| TokenView { expires_at: token.expires_at, verification }))
+}
+
+/// [`super::Store::confirmation`].
+pub(super) fn confirmation(
+    rows: &dyn Rows,
+    digest: &TokenDigest,
+) -> Result<Option<ConfirmationView>, StoreError> {
+    read(rows, &key::confirmation(digest))
+}
+
+/// [`super::Store::sent`].
+pub(super) fn sent(rows: &dyn Rows, id: DeliveryId) -> Result<Option<SentMail>, StoreError> {
+    read(rows, &key::sent(id))
 }
 
 /// [`super::Store::verification`].
@@ -179,6 +193,7 @@ impl View<'_> {
             expires_at: row.expires_at,
             standing: row.standing,
             size: texts.size,
+            may_answer: texts.may_answer,
             body: row.body,
         })
     }

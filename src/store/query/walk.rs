@@ -55,7 +55,11 @@ fn position(cursor: &Cursor) -> Result<u64, StoreError> {
 /// The part of the range that lies behind the place where the last page ended.
 fn behind(mut range: KeyRange, start: Option<u64>, order: Order) -> KeyRange {
     let Some(start) = start else { return range };
-    let place = |number: u64| [range.from.as_slice(), &number.to_be_bytes()].concat();
+    let place = |number: u64| {
+        let mut place = range.from.clone();
+        place.extend_from_slice(&number.to_be_bytes());
+        place
+    };
     match order {
         Order::Newest => range.until = place(start),
         Order::Oldest => range.from = start.checked_add(1).map_or(range.until.clone(), place),

@@ -5,15 +5,14 @@ use uuid::Uuid;
 use super::{Key, KeyRange};
 use crate::{
     store::{Lane, Once, Queue, ThreadKey},
-    types::{EmailAddress, HeldId, MailId, ProjectKey, Time, TokenDigest, VerificationId},
+    types::{DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, Time, TokenDigest, VerificationId},
 };
 
 /// Ends texts of varying length inside a key; neither addresses nor project keys contain it.
 const END: u8 = 0;
 
 fn key(letter: u8, parts: &[&[u8]]) -> Key {
-    let mut key = Vec::with_capacity(2 + parts.iter().map(|part| part.len()).sum::<usize>());
-    key.extend([letter, b'/']);
+    let mut key = Key::from_slice(&[letter, b'/']);
     for part in parts {
         key.extend_from_slice(part);
     }
@@ -37,7 +36,7 @@ pub(in crate::store) fn all(letter: u8) -> KeyRange {
 
 /// All rows.
 pub(in crate::store) fn everything() -> KeyRange {
-    KeyRange { from: vec![0], until: vec![0xff] }
+    KeyRange { from: Key::from_slice(&[0]), until: Key::from_slice(&[0xff]) }
 }
 
 /// The number that ends a key.
@@ -134,6 +133,16 @@ pub(in crate::store) fn token(digest: &TokenDigest) -> Key {
     key(b't', &[&digest.0])
 }
 
+/// `e/`: a token that confirms an address.
+pub(in crate::store) fn confirmation(digest: &TokenDigest) -> Key {
+    key(b'e', &[&digest.0])
+}
+
+/// `o/`: a mail of ours.
+pub(in crate::store) fn sent(id: DeliveryId) -> Key {
+    key(b'o', &[id.uuid().as_bytes()])
+}
+
 /// `v/`: a verification.
 pub(in crate::store) fn verification(id: VerificationId) -> Key {
     key(b'v', &[id.uuid().as_bytes()])
@@ -195,27 +204,28 @@ pub(in crate::store) fn job_id(queue: Queue, id: Uuid) -> Key {
 /// `m/lane/`: when a lane is free again.
 pub(in crate::store) fn lane(lane: Lane) -> Key {
     match lane {
-        Lane::Approved => b"m/lane/approved".to_vec(),
-        Lane::External => b"m/lane/external".to_vec(),
+        Lane::Approved => Key::from_slice(b"m/lane/approved"),
+        Lane::External => Key::from_slice(b"m/lane/external"),
+        Lane::Acknowledgements => Key::from_slice(b"m/lane/acknowledgements"),
     }
 }
 
 /// `m/checkpoint`: up to where the journal is in the rows.
 pub(in crate::store) fn checkpoint() -> Key {
-    b"m/checkpoint".to_vec()
+    Key::from_slice(b"m/checkpoint")
 }
 
 /// `m/schema`: the version of the rows.
 pub(in crate::store) fn schema() -> Key {
-    b"m/schema".to_vec()
+    Key::from_slice(b"m/schema")
 }
 
 /// `m/retired`: the highest decision that was ever retired; the numbers up to it may have gaps.
 pub(in crate::store) fn retired() -> Key {
-    b"m/retired".to_vec()
+    Key::from_slice(b"m/retired")
 }
 
 /// `m/sweep`: where the sweep goes on.
 pub(in crate::store) fn sweep() -> Key {
-    b"m/sweep".to_vec()
+    Key::from_slice(b"m/sweep")
 }

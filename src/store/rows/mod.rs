@@ -2,12 +2,16 @@
 //! they change is told in `machine`.
 
 pub(super) mod key;
+mod part;
 mod row;
 mod txn;
 
 use std::{ops::ControlFlow, sync::Arc};
 
+use smallvec::SmallVec;
+
 use super::{Order, StoreError};
+pub(super) use part::{SenderKind, SenderVersion};
 pub(super) use row::{
     CheckpointRow, CommentIndex, DecisionIndex, HeldIndex, JobIndex, Location, MailState, RequestIndex, Row,
     SeenRow, SenderRow, Sighting, TokenRow, VerificationEnd, VerificationMailRow, VerificationRow, decode,
@@ -15,8 +19,9 @@ pub(super) use row::{
 };
 pub(super) use txn::{Changes, Layered, Txn, merge_scan};
 
-/// A row's key.
-pub(super) type Key = Vec<u8>;
+/// A row's key. Those of a usual mail lie in place: keys are copied from layer to layer, and an allocation for each copy
+/// would cost more than the copy.
+pub(super) type Key = SmallVec<[u8; 40]>;
 /// A row's value, shared between the layers that hold it.
 pub(super) type Value = Arc<[u8]>;
 /// Is shown each row of a scan, and says whether to go on.
@@ -52,7 +57,7 @@ pub(super) fn read<T: Row>(rows: &dyn Rows, key: &[u8]) -> Result<Option<T>, Sto
 pub(super) fn last_key(rows: &dyn Rows, range: &KeyRange) -> Result<Option<Key>, StoreError> {
     let mut last = None;
     rows.scan(range, Order::Newest, &mut |key, _| {
-        last = Some(key.to_vec());
+        last = Some(Key::from_slice(key));
         Ok(ControlFlow::Break(()))
     })?;
     Ok(last)

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use smallvec::SmallVec;
 
 use super::{MAX_VALUE, Value};
 use crate::{
     access::{Basis, Reason},
     mail::MAX_PARTICIPANTS,
     store::{
-        BodyRef, CommitError, DedupKey, DeliveryState, Job, Kept, Once, StoreError, VerificationMail,
-        VerificationState, VerificationView, threads::AddressHash,
+        BodyRef, CommitError, ConfirmationView, DedupKey, DeliveryState, Job, Kept, Once, SentMail,
+        StoreError, VerificationMail, VerificationState, VerificationView, threads::AddressHash,
     },
     types::{
         Account, AccountKind, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, Standing, Time,
@@ -27,16 +28,20 @@ pub(in crate::store) trait Row: Serialize + DeserializeOwned {
 
 /// The value of a row. Fails when it is over [`MAX_VALUE`]: such a row is never written.
 pub(in crate::store) fn encode<T: Row>(key: &[u8], row: &T) -> Result<Value, CommitError> {
-    let packed = if T::NAMED { rmp_serde::to_vec_named(row) } else { rmp_serde::to_vec(row) };
-    let packed =
-        packed.map_err(|error| CommitError::Unavailable(format!("a row can't be encoded: {error}")))?;
+    let mut packed = SmallVec::<[u8; 256]>::new();
+    let written = if T::NAMED {
+        rmp_serde::encode::write_named(&mut packed, row)
+    } else {
+        rmp_serde::encode::write(&mut packed, row)
+    };
+    written.map_err(|error| CommitError::Unavailable(format!("a row can't be encoded: {error}")))?;
     if packed.len() > MAX_VALUE {
         let (name, len) = (key.escape_ascii(), packed.len());
         return Err(CommitError::Unavailable(format!(
             "the row {name} would be {len} bytes, and {MAX_VALUE} is the most"
         )));
     }
-    Ok(Arc::from(packed))
+    Ok(Arc::from(packed.as_slice()))
 }
 
 /// The row of a value.
@@ -87,6 +92,9 @@ pub(in crate::store) struct SenderRow {
     /// Verification mails of the last 24 hours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::store) mailed: Vec<Time>,
+    /// Acknowledgements of a day: since when they are counted, and how many there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::store) acknowledged: Option<(Time, u32)>,
     /// End of a silence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::store) quiet_until: Option<Time>,
@@ -320,6 +328,8 @@ pub(in crate::store) enum MailState {
     Sent(Time, String),
     /// When, and why.
     Failed(Time, String),
+    /// When it came back, and the words of the bounce.
+    Undeliverable(Time, String),
 }
 
 impl VerificationRow {
@@ -347,12 +357,15 @@ impl VerificationMailRow {
                 MailState::Waiting => DeliveryState::Waiting,
                 MailState::Sent(at, reply) => DeliveryState::Sent { at, reply },
                 MailState::Failed(at, error) => DeliveryState::Failed { at, error },
+                MailState::Undeliverable(at, error) => DeliveryState::Undeliverable { at, error },
             },
         }
     }
 }
 
 impl Row for Job {}
+impl Row for SentMail {}
+impl Row for ConfirmationView {}
 
 /// When a job is due: finds its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -366,7 +379,7 @@ impl Row for u64 {}
 impl Row for serde_bytes::ByteBuf {}
 
 /// Up to where the journal is in the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub(in crate::store) struct CheckpointRow {
     /// Behind the last record.
     pub(in crate::store) end: Location,

@@ -62,7 +62,7 @@ pub(in crate::store) fn merge_scan(
                 return Ok(ControlFlow::Break(()));
             }
         }
-        let flow = match over.next_if(|(changed, _)| changed == key) {
+        let flow = match over.next_if(|(changed, _)| changed.as_slice() == key) {
             Some((_, None)) => ControlFlow::Continue(()),
             Some((_, Some(new))) => visit(key, &new)?,
             None => visit(key, value)?,
@@ -143,15 +143,26 @@ impl<'a> Txn<'a> {
         Ok(self.read(&key::sender(address))?.unwrap_or_default())
     }
 
-    /// Changes what decisions rest on: raises the version.
-    pub(in crate::store) fn change_sender(
+    /// Changes what no decision rests on: the version stays, so that a busy sender is never stale.
+    pub(in crate::store) fn note_sender(
         &mut self,
         address: &EmailAddress,
         change: impl FnOnce(&mut SenderRow),
     ) -> Result<(), CommitError> {
         let mut row = self.sender(address)?;
         change(&mut row);
-        row.version += 1;
         self.put(key::sender(address), &row)
+    }
+
+    /// Changes what decisions rest on: raises the version.
+    pub(in crate::store) fn change_sender(
+        &mut self,
+        address: &EmailAddress,
+        change: impl FnOnce(&mut SenderRow),
+    ) -> Result<(), CommitError> {
+        self.note_sender(address, |row| {
+            change(row);
+            row.version += 1;
+        })
     }
 }

@@ -216,7 +216,7 @@ async fn the_one_from_address_is_the_sender() {
         (with(6, "X-Vestibule-Mail: verification"), IT, BOB, vec!["mail-loop"]),
         (with(7, "Auto-Submitted: auto-generated"), BOTH, BOB, vec![machine, machine]),
         (plain(8), IT, "", vec![machine]),
-        (with(9, "Precedence: bulk"), IT, BOB, vec![machine]),
+        (with(9, "Precedence: bulk\r\nList-Unsubscribe: <https://x.example>"), IT, BOB, vec![machine]),
         // The group that forwards to IT is none of HR's.
         (
             with(10, "List-Id: Team <team.partner.example>\r\nPrecedence: list"),
@@ -234,6 +234,66 @@ async fn the_one_from_address_is_the_sender() {
     }
     assert_eq!(items(&daemon, "/api/v1/accounts").await.len(), 1);
     assert!(daemon.outbound().is_empty(), "nobody is mailed for what was dropped");
+    daemon.stop().await;
+}
+
+/// *What never happens*: no mail out in answer to what a machine may have written, though it is let in.
+#[tokio::test]
+async fn a_weak_sign_lets_a_mail_in_and_nothing_out() {
+    let daemon = Daemon::start().await;
+    let weak = |from: &str, n: usize| {
+        message(from, IT, &format!("weak {n}")).replace("Date:", "X-Auto-Response-Suppress: All\r\nDate:")
+    };
+    for (n, from) in [BOB, BOB, ADA].into_iter().enumerate() {
+        assert!(daemon.raw_mail(from, IT, &weak(from, n)).await.starts_with("250 2.0.0"));
+    }
+    let waits = "internal-account-unverified";
+    assert_eq!(reasons(&daemon), ["new-portal-only-customer", "known-customer", waits]);
+    let (_, sender) = daemon.api("GET", &format!("/api/v1/senders/{ADA}"), None).await;
+    assert_eq!(sender["deliveries"].as_array().unwrap().len(), 0, "{sender}");
+    // A further mail of hers without the sign is answered, and its link shows both.
+    daemon.mail(ADA, IT, "by hand").await;
+    daemon.link(1).await;
+    let held = held_ids(&daemon).await;
+    assert_eq!(held.len(), 2);
+    let (status, released) = daemon.api("POST", &format!("/api/v1/held/{}/release", held[0]), None).await;
+    assert_eq!((status, &released["reason"]), (200, &json!("known-customer")), "{released}");
+    assert_eq!(daemon.outbound().len(), 1, "one mail, for the one that a person wrote");
+    daemon.stop().await;
+}
+
+/// Check 2, `allow_automatic_from`: machines with an account are customers, and nothing is mailed to them.
+#[tokio::test]
+async fn machines_that_a_project_names_need_an_account() {
+    let site = SITE.replacen(
+        "access = \"anyone\"",
+        "access = \"anyone\"\nallow_automatic_from = [\"*.monitoring.example\", \"ada@approved.example\"]",
+        1,
+    );
+    let daemon = Daemon::with(&site).await;
+    let nagios = "nagios@ops.monitoring.example";
+    let automatic = |from: &str, subject: &str| {
+        message(from, BOTH, subject).replace("Date:", "Auto-Submitted: auto-generated\r\nDate:")
+    };
+    daemon.raw_mail(nagios, BOTH, &automatic(nagios, "unknown")).await;
+    daemon.raw_mail(ADA, BOTH, &automatic(ADA, "unknown employee")).await;
+    let account = json!({ "address": nagios, "kind": "portal-only" }).to_string();
+    assert_eq!(daemon.api("POST", "/api/v1/accounts", Some(&account)).await.0, 201);
+    daemon.raw_mail(nagios, BOTH, &automatic(nagios, "known")).await;
+    daemon.raw_mail("", BOTH, &automatic(nagios, "bounced")).await;
+    let machine = "automatic-message";
+    let expected = [
+        ("IT", machine),
+        ("HR", machine),
+        ("IT", machine),
+        ("HR", machine),
+        ("IT", "known-customer"),
+        ("HR", machine),
+        ("IT", machine),
+        ("HR", machine),
+    ];
+    assert_eq!(decided(&daemon), pairs(&expected));
+    assert!(daemon.outbound().is_empty());
     daemon.stop().await;
 }
 

@@ -107,13 +107,13 @@ async fn mail_for_the_postmaster_goes_there_unchanged() {
         .replace("Date:", "Auto-Submitted: auto-replied\r\nDate:");
     assert!(daemon.raw_mail("", &["postmaster@help.example.com"], &bounce).await.starts_with("250"));
     eventually("it goes out", || daemon.outbound().len() == 1).await;
-    assert_eq!(daemon.outbound(), [bounce]);
+    assert!(daemon.outbound()[0].starts_with("Received: from ") && daemon.outbound()[0].ends_with(&bounce));
     assert_eq!(decided(&daemon), []);
     let raw = message("eve@elsewhere.example", IT, "complaint");
     let rcpts = &["it@help.example.com", "Abuse@help.example.com", "postmaster"];
     assert!(daemon.raw_mail("eve@elsewhere.example", rcpts, &raw).await.starts_with("250"));
     eventually("it goes out", || daemon.outbound().len() == 2).await;
-    assert_eq!(daemon.outbound().iter().filter(|mail| **mail == raw).count(), 1);
+    assert_eq!(daemon.outbound().iter().filter(|mail| mail.ends_with(&raw)).count(), 1);
     assert_eq!(decided(&daemon), pairs(&[("IT", "domain-not-allowed")]));
     // Nobody: 550, at RCPT.
     daemon.reload(SITE);

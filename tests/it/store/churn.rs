@@ -2,21 +2,30 @@
 //! goes, the rest stays as it was, an index made anew from what is left has the same rows, and the store stays as small as
 //! what it has to keep.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    sync::Arc,
+    time::Duration,
+};
 
 use vestibule::{
     access::{Basis, Reason},
     config::{Keep, Retention},
     store::{
-        Compacted, Disposition, Effect, Effort, Queue, Redemption, Settlement, Store as _, StoreError,
+        Compacted, Disposition, Effect, Effort, Queue, Redemption, RequestStatus, Settlement, Store as _,
+        StoreError,
         embedded::{self, Embedded, Options},
     },
-    types::{AccountKind, HeldId, RequestId, Time, VerificationId},
+    types::{AccountKind, DeliveryId, HeldId, RequestId, Time, VerificationId},
 };
 
-use super::kit::{
-    DAY, Engine, Home, T0, account, address, assert_books_balance, assert_no_blobs, entry, fenced, fresh,
-    hold, mail, mail_plan, once, open, plan, resolve, spend, verification_mail,
+use super::{
+    kit::{
+        DAY, Engine, Home, T0, account, address, assert_books_balance, assert_no_blobs, entry, fenced, fresh,
+        hold, mail, mail_plan, once, open, plan, resolve, spend, verification_mail,
+    },
+    letters::{acknowledgement, confirmation},
 };
 
 const LEASE: Duration = Duration::from_mins(5);
@@ -49,22 +58,42 @@ pub(super) struct Site<'a> {
     pub(super) number: u64,
     waiting: Vec<(String, HeldId)>,
     pub(super) requests: Vec<(RequestId, Time, Vec<u8>)>,
+    /// How many comments each request has.
+    comments: HashMap<RequestId, usize>,
+    closed: HashSet<RequestId>,
+    /// Mails of ours, and how many of each kind of change there were.
+    sent: Vec<DeliveryId>,
+    pub(super) made: BTreeMap<&'static str, usize>,
 }
 
 impl<'a> Site<'a> {
     pub(super) fn new(store: &'a Engine, seed: u64) -> Self {
-        Self { store, dice: Dice(seed), now: T0, number: 0, waiting: Vec::new(), requests: Vec::new() }
+        Self {
+            store,
+            dice: Dice(seed),
+            now: T0,
+            number: 0,
+            waiting: Vec::new(),
+            requests: Vec::new(),
+            comments: HashMap::new(),
+            closed: HashSet::new(),
+            sent: Vec::new(),
+            made: BTreeMap::new(),
+        }
     }
 
     /// So many mails, and what becomes of those that waited; then the workers.
     pub(super) async fn day(&mut self, mails: u64) {
         for _ in 0..mails {
             self.number += 1;
-            match self.dice.below(10) {
+            match self.dice.below(13) {
                 0..=2 => self.request().await,
                 3..=6 => self.drop().await,
                 7 | 8 => self.hold().await,
-                _ => self.end_a_hold().await,
+                9 => self.end_a_hold().await,
+                10 => self.confirm().await,
+                11 => self.go_on_with_a_request().await,
+                _ => self.bounce().await,
             }
             self.now = self.now.plus(Duration::from_mins(1));
         }
@@ -94,9 +123,73 @@ impl<'a> Site<'a> {
             effects.push(Effect::PutAccount(account(&sender, AccountKind::PortalOnly)));
         }
         effects.push(Effect::Record(entry));
+        let (letter, acknowledged) = acknowledgement(&sender);
+        effects.push(acknowledged);
         let plan = mail_plan(mail(&sender, "a request", raw.clone()), effects);
         let made = self.commit(plan).await;
         self.requests.push((made[0].request.clone().unwrap(), self.now, raw));
+        let past_the_cap = self.store.sent(letter).await.unwrap().is_none();
+        self.count(if past_the_cap { "acknowledgement left out" } else { "acknowledgement" });
+        self.sent.push(letter);
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.made.entry(what).or_default() += 1;
+    }
+
+    /// A new customer, who is asked to confirm the address.
+    async fn confirm(&mut self) {
+        let sender = format!("new{}@c.example", self.number);
+        let (letter, mailed) = confirmation(&sender, self.number + (1 << 40), self.now.plus(DAY));
+        let account = account(&sender, AccountKind::PortalOnly);
+        self.commit(plan(vec![Effect::PutAccount(account), mailed])).await;
+        self.sent.push(letter);
+        self.count("confirmation");
+    }
+
+    /// A reply, the end of a request, or what follows on that.
+    async fn go_on_with_a_request(&mut self) {
+        if self.requests.is_empty() {
+            return;
+        }
+        let n = usize::try_from(self.dice.below(self.requests.len() as u64)).unwrap();
+        let (id, raw) = (self.requests[n].0.clone(), self.raw());
+        let sender = self.store.request(&id).await.unwrap().unwrap().reporter.to_string();
+        if self.closed.contains(&id) {
+            let follows = entry("IT", Reason::KnownCustomer, Disposition::Follow(id));
+            let plan = mail_plan(
+                mail(&sender, "a request that follows", raw.clone()),
+                vec![Effect::Record(follows)],
+            );
+            let made = self.commit(plan).await;
+            self.requests.push((made[0].request.clone().unwrap(), self.now, raw));
+            self.count("follow");
+        } else if self.dice.below(2) == 0 {
+            let mut reply = entry("IT", Reason::Reply, Disposition::Comment(id.clone()));
+            reply.once = Some(once(self.number));
+            self.commit(mail_plan(mail(&sender, "a reply", raw), vec![Effect::Record(reply)])).await;
+            *self.comments.entry(id).or_default() += 1;
+            self.count("comment");
+        } else {
+            self.commit(plan(vec![Effect::SetStatus(id.clone(), RequestStatus::Closed)])).await;
+            self.closed.insert(id);
+            self.count("close");
+        }
+    }
+
+    /// One of the last mails of ours comes back.
+    async fn bounce(&mut self) {
+        let last = &self.sent[self.sent.len().saturating_sub(100)..];
+        if last.is_empty() {
+            return;
+        }
+        let delivery = last[usize::try_from(self.dice.below(last.len() as u64)).unwrap()];
+        let dropped = entry("IT", Reason::DomainNotAllowed, Disposition::Drop { keep_raw: true });
+        let words = "5.1.1 no such user".to_owned();
+        let effects = vec![Effect::Record(dropped), Effect::Bounced { delivery, words }];
+        let raw = self.raw();
+        self.commit(mail_plan(mail("mailer-daemon@b.example", "a bounce", raw), effects)).await;
+        self.count("bounce");
     }
 
     async fn drop(&mut self) {
@@ -120,7 +213,11 @@ impl<'a> Site<'a> {
         if seen.pending.is_none() {
             let id = VerificationId::new(fresh());
             effects.push(Effect::OpenVerification { id, address: address(&sender) });
-            effects.push(verification_mail(&sender, id, u64::try_from(id.uuid().as_u128()).unwrap(), None));
+            let mailed = verification_mail(&sender, id, u64::try_from(id.uuid().as_u128()).unwrap(), None);
+            if let Effect::Enqueue(delivery) = &mailed {
+                self.sent.push(delivery.id);
+            }
+            effects.push(mailed);
         }
         let plan = fenced(self.store, &sender, mail_plan(mail(&sender, "held", raw), effects)).await;
         self.commit(plan).await;
@@ -205,6 +302,9 @@ impl<'a> Site<'a> {
                 }
                 Err(error) => panic!("{id}: {error}"),
             }
+            let comments = self.store.comments(id).await.unwrap();
+            assert_eq!(comments.len(), self.comments.get(id).copied().unwrap_or(0), "{id}");
+            assert_eq!(row.closed_at.is_some(), self.closed.contains(id), "{id}");
         }
     }
 }
@@ -264,7 +364,7 @@ async fn a_months_churn_stays_bounded_and_can_be_made_anew() {
     let mut site = Site::new(&store, 7);
     let (mut total, mut curve) = (Compacted::default(), Vec::new());
     for day in 1..=30 {
-        site.day(120).await;
+        site.day(156).await;
         let effort = if day % 5 == 0 { Effort::Full } else { Effort::Gentle };
         let compacted = store.compact(&retention(), site.now, effort).await.unwrap();
         total.decisions += compacted.decisions;
@@ -273,7 +373,7 @@ async fn a_months_churn_stays_bounded_and_can_be_made_anew() {
         total.freed += compacted.freed;
         assert_books_balance(&store).await;
         site.check(effort == Effort::Full).await;
-        if day % 6 == 0 {
+        if day % 3 == 0 {
             assert_rebuilds(&home).await;
         }
         curve.push(size(&home));
@@ -283,6 +383,17 @@ async fn a_months_churn_stays_bounded_and_can_be_made_anew() {
             size(&home) >> 10
         );
     }
+    eprintln!("{:?}", site.made);
+    let kinds = [
+        "acknowledgement",
+        "acknowledgement left out",
+        "bounce",
+        "close",
+        "comment",
+        "confirmation",
+        "follow",
+    ];
+    assert_eq!(site.made.keys().copied().collect::<Vec<_>>(), kinds, "a month has all of them");
     assert!(total.decisions > 500 && total.segments > 20 && total.files > 20, "{total:?}");
     let (second, third) = (curve[10..20].iter().max().unwrap(), curve[20..].iter().max().unwrap());
     assert!(*third < second + second / 3, "it grows: {second} in the second ten days, {third} in the third");

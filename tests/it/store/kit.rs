@@ -149,6 +149,7 @@ pub(super) fn account(text: &str, kind: AccountKind) -> Account {
         role: Role::Customer,
         projects: vec![],
         created_at: T0,
+        confirmed_at: None,
     }
 }
 
@@ -171,6 +172,7 @@ pub(super) fn mail(sender: &str, subject: &str, raw: impl Into<Bytes>) -> NewMai
             participants: vec![],
             size: raw.len() as u64,
             received_at: T0,
+            may_answer: true,
         },
         raw,
     }

@@ -3,6 +3,7 @@
 mod churn;
 mod embedded;
 mod kit;
+mod letters;
 mod load;
 mod power;
 mod suite;
@@ -56,6 +57,10 @@ on_both_engines!(
     whoever_waits_for_jobs_is_woken,
     lanes_spread_what_is_sent,
     forwards_carry_the_mail,
+    an_acknowledgement_names_the_request_ahead_of_it,
+    acknowledgements_are_capped_by_the_day,
+    a_mail_that_comes_back_is_marked,
+    a_confirmation_is_found_by_its_token_until_it_is_swept,
     accounts_are_listed_page_by_page,
     comments_stand_in_order,
     lists_are_paged_and_filtered,

@@ -19,6 +19,8 @@ use super::kit::{
     once, open, plan, project, remembered, request, resolve, spend, try_hold, verification_mail,
 };
 
+pub(super) use super::letters::*;
+
 const LEASE: Duration = Duration::from_mins(5);
 
 fn page(limit: usize, order: Order) -> PageRequest {
@@ -511,7 +513,11 @@ pub(super) async fn forwards_carry_the_mail(store: &Engine) {
         to: address("ops@b.example"),
         not_before: T0,
         lane: None,
-        kind: DeliveryKind::Forward { reverse_path: "ada@a.example".to_owned(), body: None },
+        kind: DeliveryKind::Forward {
+            reverse_path: "ada@a.example".to_owned(),
+            body: None,
+            trace: "Received: by mx.example; x\r\n".to_owned(),
+        },
     });
     store.commit(mail_plan(mail, vec![forward])).await.unwrap();
     let rows = store.deliveries(&address("ops@b.example")).await.unwrap();

@@ -1,0 +1,66 @@
+//! Mails of ours that come back, to an address that only we can have made. They create nothing.
+
+use super::{Intake, plan::Incoming};
+use crate::{
+    mail::{Bounce, bounce},
+    ops::{AcknowledgementEnded, BounceReceived, ConfirmationEnded, Event, VerificationFailed},
+    smtp::Route,
+    store::{Effect, SentAbout, SentMail},
+    types::DeliveryId,
+};
+
+/// The mails of ours that it was sent to the bounce addresses of.
+fn returned<'a>(incoming: &'a Incoming<'_>) -> impl Iterator<Item = DeliveryId> + use<'a> {
+    incoming.envelope.recipients.iter().filter_map(|recipient| match recipient.route {
+        Route::Bounce(delivery) => Some(delivery),
+        Route::Project(_) | Route::Postmaster => None,
+    })
+}
+
+/// What a bounce changes: the mail is marked as undeliverable, no more. A delay, a receipt or a vacation message changes
+/// nothing (threats L03, L04).
+pub(super) fn effects(incoming: &Incoming<'_>) -> Vec<Effect> {
+    let deliveries: Vec<DeliveryId> = returned(incoming).collect();
+    if deliveries.is_empty() {
+        return Vec::new();
+    }
+    let Bounce::Failed(words) = bounce(incoming.raw, incoming.message) else { return Vec::new() };
+    deliveries.into_iter().map(|delivery| Effect::Bounced { delivery, words: words.clone() }).collect()
+}
+
+impl Intake {
+    /// Says what came back, and what it ends.
+    pub(super) async fn report_bounces(&self, incoming: &Incoming<'_>) {
+        for delivery in returned(incoming) {
+            // A store that can't be read now has kept the bounce all the same.
+            let sent = self.store.sent(delivery).await.ok().flatten();
+            let (result, words) = match bounce(incoming.raw, incoming.message) {
+                Bounce::Failed(words) if sent.is_none() => ("unknown", words),
+                Bounce::Failed(words) => ("failed", words),
+                Bounce::Delayed(words) => ("delayed", words),
+                Bounce::NoBounce => ("not-a-bounce", String::new()),
+            };
+            let (mail_id, id) = (incoming.envelope.mail_id.to_string(), delivery.to_string());
+            BounceReceived { mail_id, delivery: id, result, words: &words }.emit(&self.ops);
+            if let ("failed", Some(sent)) = (result, sent) {
+                self.report_undeliverable(&sent, &words);
+            }
+        }
+    }
+
+    fn report_undeliverable(&self, sent: &SentMail, words: &str) {
+        let (address, error, attempts) = (&sent.to, words, 1);
+        match &sent.about {
+            SentAbout::Verification(id) => {
+                VerificationFailed { address, verification: id.to_string(), error, attempts }.emit(&self.ops);
+            }
+            SentAbout::Acknowledgement(request) => {
+                let (request, result) = (request.to_string(), Err(error));
+                AcknowledgementEnded { address, request, result, attempts }.emit(&self.ops);
+            }
+            SentAbout::Confirmation => {
+                ConfirmationEnded { address, result: Err(error), attempts }.emit(&self.ops);
+            }
+        }
+    }
+}
