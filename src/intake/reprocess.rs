@@ -129,7 +129,8 @@ impl Intake {
             findings: Vec::new(),
             results: Vec::new(),
         };
-        let incoming = Incoming::new(&envelope, &raw, &message, &config, evidence);
+        let mut incoming = Incoming::new(&envelope, &raw, &message, &config, evidence);
+        incoming.ours = message.message_id.as_deref().is_some_and(|id| self.is_ours(id));
         let (mut plan, intentions) = self.plan(&incoming).await?;
         let Some(decision) = intentions.decisions.first() else { return Err(NotReprocessed::NotFound) };
         if decision.reason.outcome() == Outcome::Drop {
