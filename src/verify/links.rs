@@ -7,8 +7,8 @@ use super::{
     service::{Step, Verify, again},
 };
 use crate::{
-    store::{DeliveryState, VerificationMail, VerificationView},
-    types::{EmailAddress, Time, VerificationId, VerificationToken},
+    store::{DeliveryState, HeldRow, VerificationMail, VerificationView},
+    types::{EmailAddress, HeldId, Time, VerificationId, VerificationToken},
 };
 
 impl Verify {
