@@ -111,7 +111,8 @@ proptest! {
         let own = |line: &&String| !line.trim().is_empty() && !line.starts_with('>');
         if kept.is_empty() {
             let mut rest = lines.iter().filter(own);
-            prop_assert!(rest.all(|line| line.ends_with([':', '：']) || line.starts_with("On ") || is_head(line)), "{body:?}");
+            let is_ours = |line: &str| line == REPLY_MARKER;
+            prop_assert!(rest.all(|line| line.ends_with([':', '：']) || line.starts_with("On ") || is_head(line) || is_ours(line)), "{body:?}");
         }
     }
 
