@@ -33,6 +33,10 @@ pub(super) fn ending_at(lines: &[Line<'_>], last: usize) -> Option<(usize, Certa
         if line.is_blank() || line.is_quoted() || joined.len() + line.text.len() > MAX_BYTES {
             break;
         }
+        // One that ends there is whole: what stands below it is somebody's words.
+        if first < last && says_at_end(&line.text.to_lowercase()) {
+            break;
+        }
         joined = format!("{} {joined}", line.text.to_lowercase());
         let opens = opens(line.text)
             || first == last && (says_at_end(&joined) || line.text.contains('<') && line.text.contains('@'));

@@ -110,9 +110,12 @@ proptest! {
         prop_assert!(body[first_line..].starts_with(kept), "{body:?}");
         let own = |line: &&String| !line.trim().is_empty() && !line.starts_with('>');
         if kept.is_empty() {
-            let mut rest = lines.iter().filter(own);
-            let is_ours = |line: &str| line == REPLY_MARKER;
-            prop_assert!(rest.all(|line| line.ends_with([':', '：']) || line.starts_with("On ") || is_head(line) || is_ours(line)), "{body:?}");
+            // Addresses and subjects of a quoted header go on in the next line.
+            let wraps = |n: usize| n > 0 && lines[n - 1].starts_with(['T', 'S']) && is_head(&lines[n - 1]);
+            let quoted = |n: usize, line: &String| {
+                line.ends_with([':', '：']) || line.starts_with("On ") || is_head(line) || line == REPLY_MARKER || wraps(n)
+            };
+            prop_assert!(lines.iter().enumerate().all(|(n, line)| !own(&line) || quoted(n, line)), "{body:?}");
         }
     }
 
