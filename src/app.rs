@@ -3,6 +3,7 @@
 
 mod care;
 mod resolve;
+pub mod supervisor;
 
 use std::{
     fs,

@@ -181,6 +181,10 @@ pub trait Store: Send + Sync + 'static {
         max: usize,
     ) -> Result<usize, CommitError>;
 
+    /// Returns once whoever writes has come round to it: not while a write hangs. Writes nothing. An engine that writes
+    /// within the call has nobody to ask.
+    async fn ping(&self) {}
+
     /// Whether it takes writes, and how much room there is.
     fn health(&self) -> Health;
 

@@ -31,6 +31,7 @@ mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod senders; // whom the relay vouches for, on a whole daemon
 mod session; // not a test: the driver's part of a session without sockets, for dialogues and fuzzing
 mod store; // conformance of the store's engines
+mod supervisor; // what systemd is told
 mod support; // what several of them need
 mod threats; // tests/THREATS.md: attacks on the whole daemon
 mod verification; // hold, mail, page, redeem, release
