@@ -2,13 +2,16 @@
 //! `serve` and `demo` opens a store.
 
 mod accounts;
+mod addresses;
 mod api;
 mod check;
+mod completions;
 mod config_file;
 mod decisions;
 mod demo;
 mod explain;
 mod failure;
+mod healthcheck;
 mod held;
 mod import;
 pub mod replay;
@@ -53,6 +56,9 @@ enum Command {
     Decisions(decisions::Args),
     Who(who::Args),
     Verification(verification::Args),
+    Addresses(addresses::Args),
+    Healthcheck(healthcheck::Args),
+    Completions(completions::Args),
 }
 
 /// Does what the command line asks for.
@@ -77,6 +83,9 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::Decisions(args) => decisions::run(&args, &mut out)?,
         Command::Who(args) => who::run(&args, &mut out)?,
         Command::Verification(args) => verification::run(&args, &mut out)?,
+        Command::Addresses(args) => addresses::run(&args, &mut out)?,
+        Command::Healthcheck(args) => healthcheck::run(&args, &mut out)?,
+        Command::Completions(args) => completions::run(&args, &mut out)?,
     }
     Ok(out.flush()?)
 }

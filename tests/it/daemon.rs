@@ -110,8 +110,8 @@ impl Daemon {
     }
 
     /// Speaks to a service manager that takes it for dead after `limit`.
-    pub(crate) fn supervise(&self, limit: Duration) {
-        tokio::spawn(self.supervisor.clone().watch(self.shutdown.clone(), Some(limit)));
+    pub(crate) fn supervise(&self, limit: Duration) -> JoinHandle<()> {
+        tokio::spawn(self.supervisor.clone().watch(self.shutdown.clone(), Some(limit)))
     }
 
     /// What the service manager was told since the last call.
@@ -135,7 +135,7 @@ impl Daemon {
     pub(crate) async fn stop(self) -> TempDir {
         self.shutdown.begin();
         assert_eq!(self.running.await.unwrap(), Ended::Stopped { drained: true });
-        drop(self.store);
+        drop((self.store, self.supervisor));
         audit(&self.folder.path().join("data")).await;
         self.folder
     }
@@ -143,7 +143,7 @@ impl Daemon {
     /// Waits until it ends by itself.
     pub(crate) async fn ended(self) -> (Ended, TempDir, LogBuffer) {
         let ended = self.running.await.unwrap();
-        drop(self.store);
+        drop((self.store, self.supervisor));
         (ended, self.folder, self.log)
     }
 

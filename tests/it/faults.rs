@@ -222,7 +222,7 @@ async fn while_the_disk_hangs_the_service_manager_gets_no_sign_of_life() {
     let (disk, daemon) = on_faulty_disk().await;
     let feeds = |told: &[String]| told.iter().filter(|said| *said == "WATCHDOG=1").count();
     let silent = |told: &[String]| told.iter().filter(|said| said.contains("does not answer")).count();
-    daemon.supervise(Duration::from_millis(300));
+    let watching = daemon.supervise(Duration::from_millis(300));
     eventually("it lives", || feeds(&daemon.told()) > 0).await;
     disk.set(Fault::Stuck);
     let address = daemon.addresses.smtp[0];
@@ -254,6 +254,9 @@ async fn while_the_disk_hangs_the_service_manager_gets_no_sign_of_life() {
     .await;
     disk.set(Fault::None);
     eventually("it takes writes", || daemon.store.health().writable).await;
+    daemon.begin_to_stop();
+    watching.await.unwrap();
+    assert!(daemon.told().contains(&"STOPPING=1".to_owned()));
     daemon.stop().await;
 }
 

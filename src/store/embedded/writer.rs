@@ -40,7 +40,7 @@ pub(super) struct Command {
 
 impl Command {
     /// Answers those who only ask; the others are for the journal.
-    fn to_be_written(self) -> Option<Self> {
+    fn unless_asked(self) -> Option<Self> {
         if !matches!(self.event, Event::Noop) {
             return Some(self);
         }
@@ -109,7 +109,7 @@ impl Writer {
         self.appender.write_ahead();
         let mut company = false;
         while let Some(first) = commands.blocking_recv() {
-            let Some(first) = first.to_be_written() else { continue };
+            let Some(first) = first.unless_asked() else { continue };
             self.shared.status.waiting_since(Some(first.queued));
             if company {
                 // Others were there a moment ago: who is about to hand over a plan and has no processor gets this one.
@@ -265,7 +265,7 @@ fn drain(first: Command, commands: &mut mpsc::Receiver<Command>) -> Vec<Command>
     let mut waiting = vec![first];
     while waiting.len() < MAX_PLANS && bytes < MAX_BYTES {
         let Ok(next) = commands.try_recv() else { break };
-        let Some(next) = next.to_be_written() else { continue };
+        let Some(next) = next.unless_asked() else { continue };
         bytes += next.raw.len();
         waiting.push(next);
     }
