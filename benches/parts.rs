@@ -14,7 +14,7 @@ use divan::{Bencher, counter::BytesCount};
 use vestibule::{
     access::{
         AccessSettings, DomainEntry, External, Internal, OnClosed, ProjectAccess, ReplyTo, SenderFacts,
-        SiteAccess, Stage, decide,
+        SenderList, SiteAccess, Stage, decide,
     },
     mail::{self, Nature},
     smtp::{Action, Input, MailAnswer, Policy, Protocol, RouteTable, Session},
@@ -158,15 +158,19 @@ fn decision(bencher: Bencher<'_, '_>, domains: usize) {
     let facts = SenderFacts {
         stage: Stage::Intake,
         duplicate: None,
-        nature: &Nature::Person,
+        nature: &Nature::PERSON,
         sender: Ok(&sender),
         standing: Standing::Proven,
         account: None,
         reply_to: &ReplyTo::Nothing,
         held: 0,
     };
-    let settings =
-        AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default() };
+    let settings = AccessSettings {
+        site: &site,
+        project: ProjectAccess::Anyone,
+        on_closed: OnClosed::default(),
+        automatic_from: &SenderList::default(),
+    };
     bencher.bench_local(|| decide(black_box(&facts), &settings));
 }
 
@@ -189,7 +193,7 @@ fn plan() -> Plan {
     let facts = SenderFacts {
         stage: Stage::Intake,
         duplicate: None,
-        nature: &Nature::Person,
+        nature: &Nature::PERSON,
         sender: Ok(&sender),
         standing: Standing::Proven,
         account: None,
@@ -198,7 +202,12 @@ fn plan() -> Plan {
     };
     let verdict = decide(
         &facts,
-        &AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default() },
+        &AccessSettings {
+            site: &site,
+            project: ProjectAccess::Anyone,
+            on_closed: OnClosed::default(),
+            automatic_from: &SenderList::default(),
+        },
     );
     Plan {
         at,
@@ -211,6 +220,7 @@ fn plan() -> Plan {
             trail: verdict.trail,
             disposition: Disposition::Open,
             once: None,
+            once_elsewhere: Vec::new(),
             once_since: at,
             standing: Standing::Proven,
             settings_version: "0123456789abcdef".to_owned(),

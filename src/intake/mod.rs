@@ -119,7 +119,7 @@ impl Intake {
         match self.commit(&incoming).await {
             Ok((intentions, committed)) => {
                 self.report(&incoming, &intentions, &committed, begun.elapsed());
-                self.report_bounces(&incoming).await;
+                self.report_bounces(&incoming, &committed).await;
                 delivery(&incoming, &intentions)
             }
             Err(failed) => {

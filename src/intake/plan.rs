@@ -271,6 +271,7 @@ impl Fold<'_, '_> {
             trail: verdict.trail,
             disposition,
             once: once.filter(|_| !drops),
+            once_elsewhere: if drops { Vec::new() } else { incoming.once_elsewhere(&project.key) },
             once_since: incoming.once_since(self.planning.now),
             standing: incoming.standing,
             settings_version: incoming.config.version.clone(),
@@ -289,7 +290,10 @@ impl Fold<'_, '_> {
                 Kept::Held(held) => format!("seen before: it waits, {held}"),
             });
         }
-        let first = self.taken_by.as_ref().filter(|_| self.incoming.config.store.one_request_per_mail)?;
+        if !self.incoming.config.store.one_request_per_mail {
+            return None;
+        }
+        let first = self.taken_by.as_ref().or_else(|| self.incoming.seen_elsewhere(&self.view))?;
         Some(format!("{first} has it, and store.one_request_per_mail is on"))
     }
 

@@ -150,9 +150,12 @@ impl<'a> Part<'a> {
         media_type(self.part.content_type())
     }
 
-    /// Text whose multipart never ends (RFC 2046 §5.1.1 asks for a last boundary; cut mails have none). The parser puts it
-    /// among the attachments; for people it is the mail.
+    /// Text whose multipart never ends (RFC 2046 §5.1.1 asks for a last boundary; cut mails have none), and a multipart
+    /// whose boundary is missing, undivided. The parser puts both among the attachments; for people they are the mail.
     fn is_cut_off_text(&self) -> bool {
+        if self.media_type().starts_with("multipart/") {
+            return true;
+        }
         let attached = self.part.content_disposition().is_some_and(ContentType::is_attachment);
         self.part.is_encoding_problem
             && !attached

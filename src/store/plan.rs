@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::view::RequestStatus;
+use super::{
+    threads::Once,
+    view::{RequestStatus, SentMail},
+};
 use crate::{
     access::{Basis, Check, Reason},
     smtp::Protocol,
@@ -158,8 +161,8 @@ pub enum Effect {
     /// address. An acknowledgement is of the request that the decision ahead of it in the plan opens; past its cap it is
     /// left out.
     Enqueue(Delivery),
-    /// A mail of ours has come back. A verification mail is marked with the words; what is known of it no more is passed
-    /// over.
+    /// A mail of ours has come back. A verification mail is marked with the words. What is known of it no more is passed
+    /// over, and what has come back before.
     Bounced {
         /// The mail.
         delivery: DeliveryId,
@@ -181,6 +184,9 @@ pub struct Entry {
     pub disposition: Disposition,
     /// What copies of the mail share; none for a drop.
     pub once: Option<DedupKey>,
+    /// Where no copy may have been seen: in other projects, where one mail is one request. Asked at commit, and not kept.
+    #[serde(skip)]
+    pub once_elsewhere: Vec<Once>,
     /// A key seen before this time does not count any more.
     pub once_since: Time,
     /// How far the sender was proven.
@@ -356,6 +362,8 @@ pub struct BodyRef {
 pub struct Committed {
     /// One for each `Record` and `Resolve`, in their order.
     pub entries: Vec<CommittedEntry>,
+    /// The mails of ours of `Bounced` that have come back for the first time.
+    pub returned: Vec<SentMail>,
 }
 
 /// What one `Record` or `Resolve` became.

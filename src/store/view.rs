@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     plan::{BodyRef, Delivery},
-    threads::{Seen, Thread},
+    threads::{Seen, Thread, ThreadKey},
 };
 use crate::{
     access::{Basis, Check, Outcome, Reason},
@@ -155,6 +155,12 @@ pub struct SentMail {
     pub to: EmailAddress,
     /// What it was.
     pub about: SentAbout,
+    /// The Message-ID that it answers, in the project of that mail; `None` where that mail has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<ThreadKey>,
+    /// When it came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_at: Option<Time>,
 }
 
 /// What a mail of ours was.

@@ -90,12 +90,30 @@ pub(super) fn confirming(delivery: &Delivery, at: Time, txn: &mut Txn<'_>) -> Re
     count_mail(&delivery.to, at, at.max(delivery.not_before), txn)
 }
 
-/// A mail of ours has come back. Only verifications keep what became of their mails.
-pub(super) fn bounced(id: DeliveryId, at: Time, words: &str, txn: &mut Txn<'_>) -> Result<(), CommitError> {
-    let Some(SentMail { about: SentAbout::Verification(verification), .. }) = txn.read(&key::sent(id))?
-    else {
-        return Ok(());
-    };
+/// A mail of ours has come back; answers it when that is the first time. Verifications keep what became of their mails.
+pub(super) fn bounced(
+    id: DeliveryId,
+    at: Time,
+    words: &str,
+    txn: &mut Txn<'_>,
+) -> Result<Option<SentMail>, CommitError> {
+    let Some(mut sent): Option<SentMail> = txn.read(&key::sent(id))? else { return Ok(None) };
+    if sent.returned_at.replace(at).is_some() {
+        return Ok(None);
+    }
+    txn.put(key::sent(id), &sent)?;
+    if let SentAbout::Verification(verification) = sent.about {
+        mark_undeliverable((verification, id), at, words, txn)?;
+    }
+    Ok(Some(sent))
+}
+
+fn mark_undeliverable(
+    (verification, id): (VerificationId, DeliveryId),
+    at: Time,
+    words: &str,
+    txn: &mut Txn<'_>,
+) -> Result<(), CommitError> {
     let place = key::verification(verification);
     let Some(mut row): Option<VerificationRow> = txn.read(&place)? else { return Ok(()) };
     let Some(mail) = row.mails.iter_mut().find(|mail| mail.id == id) else { return Ok(()) };
