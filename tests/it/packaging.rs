@@ -3,8 +3,9 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 use vestibule::cli::Cli;
+use yaml_rust2::YamlLoader;
 
 use crate::binary::{stderr, stdout, vestibule};
 use crate::daemon::SITE;
@@ -88,8 +89,8 @@ fn the_configuration_that_the_package_brings_says_what_to_fill_in() {
     }
     // Nothing else is wrong with it: what stands behind `#> ` only has to be let in.
     fs::write(&path, brought.replace("\n#> ", "\n")).unwrap();
-    let taken = vestibule(&["check", "--config", path.to_str().unwrap()]);
-    assert_eq!(taken.status.code(), Some(0), "{}", stderr(&taken));
+    let valid = vestibule(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(valid.status.code(), Some(0), "{}", stderr(&valid));
 }
 
 #[test]
@@ -136,4 +137,40 @@ fn the_unit_is_as_closed_as_it_says() {
     let Ok(score) = score else { return };
     assert!(score.status.success(), "{}", stdout(&score));
     assert!(stdout(&score).contains("Overall exposure level"), "{}", stdout(&score));
+}
+
+/// A line of the Dockerfile whose last part is a JSON list of words.
+fn words(dockerfile: &str, instruction: &str) -> Vec<String> {
+    let line = dockerfile.lines().find(|line| line.starts_with(instruction)).unwrap();
+    serde_json::from_str(&line[line.find('[').unwrap()..]).unwrap()
+}
+
+#[test]
+fn the_commands_of_the_container_are_ours() {
+    let dockerfile = fs::read_to_string(root().join("deploy/Dockerfile")).unwrap();
+    let (entry, serve) = (words(&dockerfile, "ENTRYPOINT"), words(&dockerfile, "CMD"));
+    for command in [[entry, serve].concat(), words(&dockerfile, "HEALTHCHECK")] {
+        let parsed = Cli::try_parse_from(&command);
+        assert!(parsed.is_ok(), "{command:?}: {}", parsed.unwrap_err());
+    }
+    let copied = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY --from=build "));
+    assert_eq!(copied.filter(|line| line.ends_with(" /usr/bin/vestibule")).count(), 1);
+}
+
+#[test]
+fn the_compose_file_is_one_and_runs_the_container_without_rights() {
+    let text = fs::read_to_string(root().join("deploy/compose.yaml")).unwrap();
+    let read = YamlLoader::load_from_str(&text).unwrap();
+    let service = &read[0]["services"]["vestibule"];
+    let folder = root().join("deploy").join(service["build"]["context"].as_str().unwrap());
+    assert!(folder.join(service["build"]["dockerfile"].as_str().unwrap()).exists());
+    assert_eq!(service["read_only"].as_bool(), Some(true));
+    assert_eq!(service["cap_drop"][0].as_str(), Some("ALL"));
+    for port in service["ports"].as_vec().unwrap() {
+        assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{port:?} is open to the world");
+    }
+    for (named, defined) in [("secrets", "secrets"), ("networks", "networks")] {
+        let name = service[named][0].as_str().unwrap();
+        assert!(!read[0][defined][name].is_badvalue(), "{named}: {name} is not defined");
+    }
 }
