@@ -33,7 +33,7 @@ check() {
 inside() { LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 
 if [ ! -e "$base" ]; then
-    debootstrap --variant=minbase --include=systemd bookworm "$work/base" >"$work/bootstrap.log" 2>&1 ||
+    debootstrap --variant=minbase --include=systemd,procps bookworm "$work/base" >"$work/bootstrap.log" 2>&1 ||
         { tail -n 20 "$work/bootstrap.log"; exit 1; }
     tar -cf "$base.new" -C "$work/base" . && mv "$base.new" "$base"
     rm -rf "$work/base"
