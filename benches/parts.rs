@@ -223,6 +223,7 @@ fn plan() -> Plan {
             once_elsewhere: Vec::new(),
             once_since: at,
             standing: Standing::Proven,
+            basis: None,
             settings_version: "0123456789abcdef".to_owned(),
         })],
     }

@@ -49,6 +49,13 @@ impl ApiArgs {
     }
 }
 
+impl ApiArgs {
+    /// The configuration, for what is done beside the API on the daemon's machine.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        self.config.load()
+    }
+}
+
 pub(super) fn checked_url(url: &str) -> Result<String, Failure> {
     let url = url.trim_end_matches('/');
     if url.starts_with("http://") {

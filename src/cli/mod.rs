@@ -1,5 +1,5 @@
 //! The command line: one file a command. Commands that ask a running daemon are clients of its HTTP API; none but
-//! `serve` and `demo` opens a store.
+//! `serve`, `demo`, `restore` and `store` opens a store, and those through `app`.
 
 mod accounts;
 mod addresses;
@@ -18,6 +18,7 @@ pub mod replay;
 mod requests;
 mod serve;
 mod show;
+mod store;
 mod verification;
 mod who;
 
@@ -59,6 +60,9 @@ enum Command {
     Addresses(addresses::Args),
     Healthcheck(healthcheck::Args),
     Completions(completions::Args),
+    Backup(store::BackupArgs),
+    Restore(store::RestoreArgs),
+    Store(store::Args),
 }
 
 /// Does what the command line asks for.
@@ -86,6 +90,9 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::Addresses(args) => addresses::run(&args, &mut out)?,
         Command::Healthcheck(args) => healthcheck::run(&args, &mut out)?,
         Command::Completions(args) => completions::run(&args, &mut out)?,
+        Command::Backup(args) => store::backup(&args, &mut out)?,
+        Command::Restore(args) => store::restore(&args, &mut out)?,
+        Command::Store(args) => store::run(&args, &mut out)?,
     }
     Ok(out.flush()?)
 }

@@ -6,6 +6,7 @@ mod explain;
 mod gather;
 mod judge;
 mod plan;
+mod reprocess;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 pub use explain::{Explained, Question, explain, explain_with};
 use plan::{Incoming, Intention, Intentions};
+pub use reprocess::{NotReprocessed, Reprocessed};
 
 use crate::{
     authn::{Verdict, Verifier},

@@ -274,6 +274,7 @@ impl Fold<'_, '_> {
             once_elsewhere: if drops { Vec::new() } else { incoming.once_elsewhere(&project.key) },
             once_since: incoming.once_since(self.planning.now),
             standing: incoming.standing,
+            basis: None,
             settings_version: incoming.config.version.clone(),
         }));
         // Behind its decision: the engine finds the request's number there.
@@ -317,8 +318,10 @@ impl Fold<'_, '_> {
                 Disposition::Hold { held, expires_at }
             }
             Outcome::Drop => {
-                // What the parser failed on is worth a look (threat M07).
-                let keep_raw = incoming.message.author == Err(UnusableSender::ParserFailed);
+                // A mistaken drop can be taken in again; of a copy the first one is there. What the parser failed on is
+                // worth a look whatever the settings (threat M07): it goes with the next compaction then.
+                let kept = !incoming.config.retention.dropped_mail.is_never() && reason != Reason::Duplicate;
+                let keep_raw = kept || incoming.message.author == Err(UnusableSender::ParserFailed);
                 Disposition::Drop { keep_raw }
             }
         }

@@ -169,6 +169,23 @@ pub enum Effect {
         /// Why, in the words of the bounce.
         words: String,
     },
+    /// The plan's first decision is about this mail again, which was dropped for the project. Fails with `Gone` when it was
+    /// decided again before.
+    Reprocess {
+        /// The mail as it was dropped.
+        mail: MailId,
+        /// The project.
+        project: ProjectKey,
+    },
+    /// Stands where a decision stood that is past its time and was taken out of the journal. No planner makes it.
+    Retired,
+}
+
+impl Effect {
+    /// Whether it is a decision, which has a number.
+    pub fn decides(&self) -> bool {
+        matches!(self, Self::Record(_) | Self::Resolve(_) | Self::Retired)
+    }
 }
 
 /// One decision about one mail for one project.
@@ -191,6 +208,9 @@ pub struct Entry {
     pub once_since: Time,
     /// How far the sender was proven.
     pub standing: Standing,
+    /// Why it was decided again; none at intake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// The version of the settings that the decision rests on.
     pub settings_version: String,
 }
@@ -212,7 +232,7 @@ pub enum Disposition {
         /// When it is dropped as expired.
         expires_at: Time,
     },
-    /// Only the record. `keep_raw` keeps the bytes too, for those who look into a parser's failure.
+    /// Only the record. `keep_raw` keeps the bytes too, as long as `retention.dropped_mail` says.
     Drop {
         /// Whether the bytes are kept.
         keep_raw: bool,

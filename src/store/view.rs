@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    plan::{BodyRef, Delivery},
+    plan::{BodyRef, Delivery, Entry, MailFacts},
     threads::{Seen, Thread, ThreadKey},
 };
 use crate::{
@@ -339,6 +339,38 @@ pub struct DecisionRow {
     pub request: Option<RequestId>,
     /// The mail that waits, or waited.
     pub held: Option<HeldId>,
+    /// Whether the bytes of the mail are there, as far as this decision kept them.
+    pub raw: RawState,
+}
+
+/// A mail that was dropped at intake, for one project.
+#[derive(Debug, Clone)]
+pub struct Dropped {
+    /// Place in the order of commits.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// The decision.
+    pub entry: Entry,
+    /// What is kept of the mail.
+    pub facts: MailFacts,
+    /// Its bytes; `None` when none were kept, or not any more.
+    pub raw: Option<BodyRef>,
+    /// Until when they were kept, when they are gone.
+    pub raw_until: Option<Time>,
+    /// The decision when it was decided again.
+    pub became: Option<DecisionRow>,
+}
+
+/// What became of the bytes of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawState {
+    /// They are there.
+    Kept,
+    /// They were past their retention.
+    Gone,
+    /// This decision kept none.
+    None,
 }
 
 /// Which requests.

@@ -321,7 +321,7 @@ impl Verify {
             account: account_word(view.account.as_ref()),
             standing: match basis {
                 Basis::Verified | Basis::Released => Standing::Proven.as_str(),
-                Basis::NotMine | Basis::Expired | Basis::Discarded => row.standing.as_str(),
+                _ => row.standing.as_str(),
             },
             request: request.map(ToString::to_string),
             held: Some(row.id.to_string()),

@@ -1,13 +1,13 @@
 //! The audit log.
 
-use axum::Json;
+use axum::{Json, extract::Path, http::StatusCode};
 use serde_json::{Value, json};
 
 use super::params::{self, Params};
 use crate::{
-    http::{App, problem::Problem},
-    store::{DecisionFilter, DecisionRow},
-    types::EmailAddress,
+    http::{App, NotReprocessed, problem::Problem},
+    store::{DecisionFilter, DecisionRow, RawState},
+    types::{EmailAddress, MailId},
 };
 
 /// `GET /decisions?sender=&outcome=&reason=&project=&since=`.
@@ -23,6 +23,30 @@ pub(super) async fn list(app: App, mut params: Params) -> Result<Json<Value>, Pr
     params.done()?;
     let found = app.state.store.decisions(&filter, page).await?;
     Ok(Json(params::list(&found, value)))
+}
+
+/// `POST /decisions/MAIL-ID/reprocess?project=`: a dropped mail is decided again.
+pub(super) async fn reprocess(
+    app: App,
+    Path(id): Path<String>,
+    mut params: Params,
+) -> Result<Json<Value>, Problem> {
+    let project = params.optional("project")?;
+    params.done()?;
+    let id: MailId = id.parse().map_err(|error| Problem::not_found(format!("{error}.")))?;
+    match (app.state.reprocess)(id, project).await {
+        Ok(done) => Ok(Json(done)),
+        Err(NotReprocessed::NotFound(why)) => Err(Problem::not_found(why)),
+        Err(NotReprocessed::Gone(until)) => Err(Problem::expired(until)),
+        Err(NotReprocessed::Conflict(why, more)) => {
+            let problem = Problem::new(StatusCode::CONFLICT, why);
+            Err(match more {
+                Some((name, value)) => problem.with(name, value),
+                None => problem,
+            })
+        }
+        Err(NotReprocessed::Unavailable(error)) => Err(Problem::unavailable(error)),
+    }
 }
 
 /// One line of the audit log.
@@ -41,5 +65,10 @@ pub(super) fn value(row: &DecisionRow) -> Value {
         "settings_version": row.settings_version,
         "request": row.request,
         "held": row.held,
+        "raw": match row.raw {
+            RawState::Kept => json!("kept"),
+            RawState::Gone => json!("gone"),
+            RawState::None => Value::Null,
+        },
     })
 }

@@ -29,8 +29,10 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often it looks for those who wait meanwhile.
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// An event to be written, and who waits for it. [`Event::Noop`] is not written: somebody asks whether the writer lives.
+/// An event to be written, and who waits for it.
 pub(super) struct Command {
+    /// Nothing is to be written: somebody asks whether the writer lives.
+    pub(super) ping: bool,
     pub(super) event: Event,
     pub(super) raw: Bytes,
     pub(super) big: Option<BigBody>,
@@ -41,7 +43,7 @@ pub(super) struct Command {
 impl Command {
     /// Answers those who only ask; the others are for the journal.
     fn unless_asked(self) -> Option<Self> {
-        if !matches!(self.event, Event::Noop) {
+        if !self.ping {
             return Some(self);
         }
         let _ = self.reply.send(Ok(Committed::default()));

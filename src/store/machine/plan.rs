@@ -7,7 +7,7 @@ use crate::{
         SentAbout, SentMail, Spend, ThreadKey,
         rows::{Location, SenderRow, Txn, key},
     },
-    types::{Account, EmailAddress, RequestId},
+    types::{Account, EmailAddress, MailId, ProjectKey, RequestId},
 };
 
 /// What each effect needs to know.
@@ -36,11 +36,16 @@ pub(super) fn apply(event: &PlanEvent, at: Location, txn: &mut Txn<'_>) -> Resul
     let mut applying =
         Applying { event, at, txn, decided: 0, enqueued: 0, opened: None, returned: Vec::new() };
     if let Some(spend) = &event.plan.spend {
-        applying.spend(spend)?;
+        let spent = applying.spend(spend);
+        applying.txn.lenient(spent)?;
     }
     let mut committed = Committed::default();
     for effect in &event.plan.effects {
-        committed.entries.extend(applying.effect(effect)?);
+        let (decided, enqueued) = (applying.decided, applying.enqueued);
+        let made = applying.effect(effect);
+        committed.entries.extend(applying.txn.lenient(made)?.flatten());
+        applying.decided = decided + usize::from(effect.decides());
+        applying.enqueued = enqueued + usize::from(matches!(effect, Effect::Enqueue(_)));
     }
     committed.returned = applying.returned;
     Ok(committed)
@@ -73,19 +78,28 @@ impl Applying<'_, '_> {
                 let returned = verifications::bounced(*delivery, self.event.plan.at, words, self.txn)?;
                 self.returned.extend(returned);
             }
+            Effect::Reprocess { mail, project } => self.reprocess(*mail, project)?,
+            Effect::Retired => {}
         }
         Ok(None)
     }
 
+    fn reprocess(&mut self, mail: MailId, project: &ProjectKey) -> Result<(), CommitError> {
+        let place = key::reprocessed(mail, project);
+        if self.txn.read::<u64>(&place)?.is_some() {
+            return Err(CommitError::Gone);
+        }
+        self.txn.put(place, &self.event.first)
+    }
+
     /// Remembers which request it opened, for the acknowledgement that may follow.
     fn after(&mut self, entry: CommittedEntry) -> CommittedEntry {
-        self.opened = self.event.opened.get(self.decided - 1).cloned().flatten();
+        self.opened = self.event.opened.get(self.decided).cloned().flatten();
         entry
     }
 
     fn enqueue(&mut self, delivery: &Delivery) -> Result<(), CommitError> {
         let turn = *self.event.turns.get(self.enqueued).ok_or_else(|| malformed("a delivery has no turn"))?;
-        self.enqueued += 1;
         if let Some((lane, arrival)) = turn.lane {
             self.txn.put(key::lane(lane), &arrival)?;
         }

@@ -67,17 +67,19 @@ pub(super) fn mailed(
     let DeliveryKind::Verification { verification, token, expires_at, .. } = &delivery.kind else {
         return Ok(());
     };
-    let mut row = find(*verification, txn)?;
-    row.mails.push(VerificationMailRow {
-        id: delivery.id,
-        enqueued_at: at,
-        due_at,
-        expires_at: *expires_at,
-        state: MailState::Waiting,
-    });
-    let over = row.mails.len().saturating_sub(MAX_MAILS);
-    row.mails.drain(..over);
-    txn.put(key::verification(*verification), &row)?;
+    // A swept verification may leave its mail behind: it can still come back.
+    if let Some(mut row) = txn.lenient(find(*verification, txn))? {
+        row.mails.push(VerificationMailRow {
+            id: delivery.id,
+            enqueued_at: at,
+            due_at,
+            expires_at: *expires_at,
+            state: MailState::Waiting,
+        });
+        let over = row.mails.len().saturating_sub(MAX_MAILS);
+        row.mails.drain(..over);
+        txn.put(key::verification(*verification), &row)?;
+    }
     txn.put(key::token(token), &TokenRow { verification: *verification, expires_at: *expires_at })?;
     count_mail(&delivery.to, at, at.max(delivery.not_before), txn)
 }
@@ -174,13 +176,14 @@ fn list(
     txn: &mut Txn<'_>,
 ) -> Result<(), CommitError> {
     let held = txn.sender(address)?.held;
-    if !listed.iter().all(|id| held.contains(id)) {
+    let waiting: Vec<HeldId> = listed.iter().copied().filter(|id| held.contains(id)).collect();
+    if waiting.len() < listed.len() && !txn.is_compacted() {
         return Err(CommitError::Gone);
     }
     txn.change_sender(address, |row| {
         row.pending = None;
         row.held.retain(|id| !listed.contains(id));
-        row.releasing.extend_from_slice(listed);
+        row.releasing.extend_from_slice(&waiting);
         row.quiet_until = quiet_until.or(row.quiet_until);
     })
 }

@@ -1,16 +1,17 @@
 //! The audit log: found by its rows, told by the journal.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, ops::ControlFlow, time::Duration};
 
 use super::{View, walk::Walk};
 use crate::{
-    access::{Basis, Check},
+    access::{Basis, Check, Outcome},
     store::{
-        DecisionFilter, DecisionRow, Disposition, Effect, Order, Page, PageRequest, StoreError,
+        DecisionFilter, DecisionRow, Disposition, Dropped, Effect, Order, Page, PageRequest, RawState,
+        StoreError,
         machine::PlanEvent,
-        rows::{DecisionIndex, key, read},
+        rows::{DecisionIndex, decode, key, read},
     },
-    types::{HeldId, RequestId, Time},
+    types::{HeldId, MailId, RequestId, Time},
 };
 
 /// How much a decision's time may lie before that of an earlier one: plans wait for one another.
@@ -23,6 +24,7 @@ struct Told {
     basis: Option<Basis>,
     request: Option<RequestId>,
     held: Option<HeldId>,
+    raw: RawState,
 }
 
 impl View<'_> {
@@ -79,7 +81,48 @@ impl View<'_> {
             settings_version: told.settings_version,
             request: told.request,
             held: told.held,
+            raw: told.raw,
         })
+    }
+}
+
+impl View<'_> {
+    /// [`crate::store::Store::dropped`].
+    pub(in crate::store) fn dropped(&self, mail: MailId, since: Time) -> Result<Vec<Dropped>, StoreError> {
+        let mut found = Vec::new();
+        self.rows.scan(&key::all(b'x'), Order::Newest, &mut |place, value| {
+            let row: DecisionIndex = decode(place, value)?;
+            if is_long_before(row.at, Some(since)) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if row.mail == mail && row.held_at.is_none() && row.reason.outcome() == Outcome::Drop {
+                found.push((key::number(place).unwrap_or(0), row));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let dropped = found.into_iter().map(|(seq, row)| self.dropped_one(seq, &row));
+        dropped.filter_map(Result::transpose).collect()
+    }
+
+    /// `None` where the record is damaged: the list of decisions says so.
+    fn dropped_one(&self, seq: u64, row: &DecisionIndex) -> Result<Option<Dropped>, StoreError> {
+        let Ok(event) = self.plan(row.record)? else { return Ok(None) };
+        let entry = event.decisions().nth(row.nth as usize).and_then(|(_, effect)| match effect {
+            Effect::Record(entry) => Some(entry.clone()),
+            _ => None,
+        });
+        let raw_until = event.raw_until;
+        let Some((entry, facts)) = entry.zip(event.plan.mail.map(|mail| mail.facts)) else { return Ok(None) };
+        let again: Option<u64> = read(self.rows, &key::reprocessed(row.mail, &row.project))?;
+        let again =
+            again.map(|seq| Ok::<_, StoreError>((seq, read(self.rows, &key::decision(seq))?))).transpose()?;
+        let became = match again {
+            Some((seq, Some(row))) => Some(self.decision(seq, row)?),
+            _ => None,
+        };
+        let keeps = entry.disposition == Disposition::Drop { keep_raw: true };
+        let raw = (keeps && raw_until.is_none()).then(|| row.record.body(row.mail));
+        Ok(Some(Dropped { seq, at: row.at, entry, facts, raw, raw_until, became }))
     }
 }
 
@@ -97,15 +140,25 @@ fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
 /// What the plan says of its `nth` decision.
 fn tell(event: PlanEvent, nth: usize) -> Told {
     let opened = event.opened.into_iter().nth(nth).flatten();
+    let gone = event.raw_until.is_some();
     let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
-        Effect::Record(entry) => Some((entry.trail, entry.settings_version, None, entry.disposition, None)),
+        Effect::Record(entry) => {
+            Some((entry.trail, entry.settings_version, entry.basis, entry.disposition, None))
+        }
         Effect::Resolve(end) => {
             Some((end.trail, end.settings_version, Some(end.basis), end.disposition, Some(end.held)))
         }
+        Effect::Retired => Some(retired()),
         _ => None,
     });
     let Some((trail, settings_version, basis, disposition, ended)) = decisions.nth(nth) else {
         return damaged("the record has no such decision".to_owned());
+    };
+    let raw = match (&disposition, gone, ended) {
+        // The mail is that of the hold, whose own decision says what became of it.
+        (Disposition::Drop { keep_raw: false }, ..) | (_, _, Some(_)) => RawState::None,
+        (_, true, None) => RawState::Gone,
+        (_, false, None) => RawState::Kept,
     };
     let (request, held) = match disposition {
         Disposition::Open | Disposition::Follow(_) => (opened, ended),
@@ -113,7 +166,12 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
         Disposition::Hold { held, .. } => (None, Some(held)),
         Disposition::Drop { .. } => (None, ended),
     };
-    Told { trail, settings_version, basis, request, held }
+    Told { trail, settings_version, basis, request, held, raw }
+}
+
+/// Holds the place of a decision that is past its time; no row leads to it.
+fn retired() -> (Vec<Check>, String, Option<Basis>, Disposition, Option<HeldId>) {
+    (Vec::new(), String::new(), None, Disposition::Drop { keep_raw: false }, None)
 }
 
 fn damaged(what: String) -> Told {
@@ -122,5 +180,12 @@ fn damaged(what: String) -> Told {
         input: Cow::Owned(what),
         result: Cow::Borrowed("damaged: the trail is lost"),
     };
-    Told { trail: vec![check], settings_version: String::new(), basis: None, request: None, held: None }
+    Told {
+        trail: vec![check],
+        settings_version: String::new(),
+        basis: None,
+        request: None,
+        held: None,
+        raw: RawState::None,
+    }
 }
