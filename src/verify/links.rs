@@ -7,11 +7,23 @@ use super::{
     service::{Step, Verify, again},
 };
 use crate::{
-    store::{DeliveryState, VerificationMail, VerificationView},
-    types::{EmailAddress, Time, VerificationId, VerificationToken},
+    store::{DeliveryState, HeldRow, VerificationMail, VerificationView},
+    types::{EmailAddress, HeldId, Time, VerificationId, VerificationToken},
 };
 
 impl Verify {
+    /// Of these mails the first that may be answered; where none may be, the last.
+    pub(super) async fn first_to_answer(&self, held: &[HeldId]) -> Result<Option<HeldRow>, VerifyError> {
+        let mut found = None;
+        for id in held {
+            found = self.store.held(*id).await?.or(found);
+            if found.as_ref().is_some_and(|row| row.may_answer) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// A new link for an expired one, to the same address, within the caps.
     pub async fn new_link(&self, token: &VerificationToken) -> Result<NewLink, VerifyError> {
         let Some(found) = self.store.token(&token.digest()).await? else {
