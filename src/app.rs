@@ -4,6 +4,7 @@
 mod answers;
 mod care;
 mod resolve;
+pub mod supervisor;
 pub mod upkeep;
 
 use std::{

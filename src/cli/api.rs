@@ -56,7 +56,7 @@ impl ApiArgs {
     }
 }
 
-fn checked_url(url: &str) -> Result<String, Failure> {
+pub(super) fn checked_url(url: &str) -> Result<String, Failure> {
     let url = url.trim_end_matches('/');
     if url.starts_with("http://") {
         return Ok(url.to_owned());
@@ -66,15 +66,19 @@ fn checked_url(url: &str) -> Result<String, Failure> {
     )))
 }
 
+/// Where the daemon of this configuration has its API.
+pub(super) fn listen_url(config: &Config) -> String {
+    format!("http://{}", reachable(config.http.admin_listen.unwrap_or(config.http.listen)))
+}
+
 /// A daemon that listens on all addresses is reached on loopback.
-fn listen_url(config: &Config) -> String {
-    let listen = config.http.admin_listen.unwrap_or(config.http.listen);
+pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,
         ip if ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
         _ => std::net::Ipv6Addr::LOCALHOST.into(),
     };
-    format!("http://{}", SocketAddr::new(ip, listen.port()))
+    SocketAddr::new(ip, listen.port())
 }
 
 /// Calls the API and turns what goes wrong into one line.
@@ -257,7 +261,8 @@ pub(crate) fn take_items(page: &mut Value) -> Result<Vec<Value>, Failure> {
 fn problem(base: &str, answer: &Answer) -> String {
     let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let title = document["title"].as_str().unwrap_or("the daemon refused");
-    let said = match document["detail"].as_str() {
+    // `/readyz` says what keeps it in a word of its own.
+    let said = match document["detail"].as_str().or(document["problem"].as_str()) {
         Some(detail) if detail != title => format!("{title}: {detail}"),
         _ => title.to_owned(),
     };

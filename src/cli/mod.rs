@@ -2,13 +2,16 @@
 //! `serve`, `demo`, `restore` and `store` opens a store, and those through `app`.
 
 mod accounts;
+mod addresses;
 mod api;
 mod check;
+mod completions;
 mod config_file;
 mod decisions;
 mod demo;
 mod explain;
 mod failure;
+mod healthcheck;
 mod held;
 mod import;
 pub mod replay;
@@ -54,6 +57,9 @@ enum Command {
     Decisions(decisions::Args),
     Who(who::Args),
     Verification(verification::Args),
+    Addresses(addresses::Args),
+    Healthcheck(healthcheck::Args),
+    Completions(completions::Args),
     Backup(store::BackupArgs),
     Restore(store::RestoreArgs),
     Store(store::Args),
@@ -81,6 +87,9 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::Decisions(args) => decisions::run(&args, &mut out)?,
         Command::Who(args) => who::run(&args, &mut out)?,
         Command::Verification(args) => verification::run(&args, &mut out)?,
+        Command::Addresses(args) => addresses::run(&args, &mut out)?,
+        Command::Healthcheck(args) => healthcheck::run(&args, &mut out)?,
+        Command::Completions(args) => completions::run(&args, &mut out)?,
         Command::Backup(args) => store::backup(&args, &mut out)?,
         Command::Restore(args) => store::restore(&args, &mut out)?,
         Command::Store(args) => store::run(&args, &mut out)?,

@@ -1,12 +1,12 @@
 //! `vestibule serve`: the daemon.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CommandResult, Failure, config_file::ConfigFile, runtime};
 use crate::{
-    app::{App, Ended, Reload},
+    app::{App, Ended, Reload, supervisor::Supervisor},
     config::{self, Config},
     ops::{self, Clock, ConfigRefused, Event, Ops, Shutdown},
 };
@@ -40,9 +40,17 @@ async fn serve(config: Config) -> CommandResult {
     let app = App::start(config, ops.clone())
         .await
         .map_err(|error| Failure::failed(format!("can't start: {error}")))?;
-    let signals = Signals::new()?;
-    tokio::spawn(signals.obey(app.shutdown(), app.reload_handle(), path, ops));
-    match app.run().await {
+    let (signals, settings) = (Signals::new()?, app.reload_handle());
+    let supervisor = app.supervisor(Arc::new(sd_notify::notify));
+    supervisor.ready().map_err(|error| {
+        Failure::failed(format!("can't tell the service manager (NOTIFY_SOCKET) that all is ready: {error}"))
+    })?;
+    let watching = tokio::spawn(supervisor.clone().watch(app.shutdown(), sd_notify::watchdog_enabled()));
+    tokio::spawn(signals.obey(app.shutdown(), supervisor, move || reload(&path, &settings, &ops)));
+    let ended = app.run().await;
+    // What it says at the end is said before the process is gone.
+    let _ = watching.await;
+    match ended {
         Ended::Stopped { .. } => Ok(()),
         Ended::StoreFailed(why) => Err(Failure::failed(format!(
             "the store failed, and what is on its disk is uncertain: {why}\n\
@@ -77,10 +85,10 @@ impl Signals {
         }
     }
 
-    async fn obey(mut self, shutdown: Shutdown, settings: Reload, path: std::path::PathBuf, ops: Ops) {
+    async fn obey(mut self, shutdown: Shutdown, supervisor: Supervisor, reload: impl Fn()) {
         loop {
             tokio::select! {
-                _ = self.hangup.recv() => reload(&path, &settings, &ops),
+                _ = self.hangup.recv() => supervisor.around_reload(&reload),
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
             }

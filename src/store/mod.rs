@@ -194,6 +194,10 @@ pub trait Store: Send + Sync + 'static {
         max: usize,
     ) -> Result<usize, CommitError>;
 
+    /// Returns once whoever writes has come round to it: not while a write hangs. Writes nothing. An engine that writes
+    /// within the call has nobody to ask.
+    async fn ping(&self) {}
+
     /// Takes away what is past its retention: the bytes of mails, the records of drops and of ended holds. What is read
     /// meanwhile stays as it was when reading began.
     async fn compact(

@@ -33,8 +33,14 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child =
-            Command::new(env!("CARGO_BIN_EXE_vestibule")).args(args).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_in(args, &[])
+    }
+
+    /// With these variables in its environment.
+    pub(crate) fn start_in(args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        command.args(args).envs(environment.iter().copied()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         // Read as it comes: a process whose pipe is full stands still.
         let (sender, lines) = std::sync::mpsc::channel();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -77,15 +83,24 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start() -> Self {
+        Self::start_in(&[])
+    }
+
+    /// With these variables in its environment.
+    pub(crate) fn start_in(environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("vestibule.toml"), SITE).unwrap();
-        Self::over(folder)
+        Self::over_in(folder, environment)
     }
 
     /// Over a folder with a configuration.
     pub(crate) fn over(folder: TempDir) -> Self {
+        Self::over_in(folder, &[])
+    }
+
+    fn over_in(folder: TempDir, environment: &[(&str, &str)]) -> Self {
         let config = folder.path().join("vestibule.toml");
-        let process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
+        let process = Process::start_in(&["serve", "--config", config.to_str().unwrap()], environment);
         let mut served = Self { process, folder, smtp: String::new(), http: String::new() };
         let started = served.event("daemon.started");
         let address = |name: &str| String::from(started[name].as_str().unwrap());

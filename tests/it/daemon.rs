@@ -1,6 +1,11 @@
 //! A whole daemon in this process: port 0, a folder of its own, a clock that tests move, its log lines in memory.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use tokio::{
@@ -9,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 use vestibule::{
-    app::{Addresses, App, Ended, Reload},
+    app::{Addresses, App, Ended, Reload, supervisor::Supervisor},
     config::{self, Config},
     ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
     store::{Disk, Queue, RealDisk, Store, embedded},
@@ -68,6 +73,8 @@ pub(crate) struct Daemon {
     pub folder: TempDir,
     reload: Reload,
     shutdown: Shutdown,
+    supervisor: Supervisor,
+    told: Arc<Mutex<Vec<String>>>,
     running: JoinHandle<Ended>,
 }
 
@@ -92,8 +99,24 @@ impl Daemon {
         let app = App::start_on(config, ops, disk).await.unwrap();
         let (addresses, store) = (app.addresses().clone(), app.store());
         let (reload, shutdown) = (app.reload_handle(), app.shutdown());
+        let told = Arc::<Mutex<Vec<String>>>::default();
+        let hears = Arc::clone(&told);
+        let supervisor = app.supervisor(Arc::new(move |states| {
+            hears.lock().unwrap().extend(states.iter().map(ToString::to_string));
+            Ok(())
+        }));
         let running = tokio::spawn(app.run());
-        Self { addresses, store, log, clock, folder, reload, shutdown, running }
+        Self { addresses, store, log, clock, folder, reload, shutdown, supervisor, told, running }
+    }
+
+    /// Speaks to a service manager that takes it for dead after `limit`.
+    pub(crate) fn supervise(&self, limit: Duration) -> JoinHandle<()> {
+        tokio::spawn(self.supervisor.clone().watch(self.shutdown.clone(), Some(limit)))
+    }
+
+    /// What the service manager was told since the last call.
+    pub(crate) fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap())
     }
 
     pub(crate) fn reload(&self, site: &str) {
@@ -112,7 +135,7 @@ impl Daemon {
     pub(crate) async fn stop(self) -> TempDir {
         self.shutdown.begin();
         assert_eq!(self.running.await.unwrap(), Ended::Stopped { drained: true });
-        drop(self.store);
+        drop((self.store, self.supervisor));
         audit(&self.folder.path().join("data")).await;
         self.folder
     }
@@ -120,7 +143,7 @@ impl Daemon {
     /// Waits until it ends by itself.
     pub(crate) async fn ended(self) -> (Ended, TempDir, LogBuffer) {
         let ended = self.running.await.unwrap();
-        drop(self.store);
+        drop((self.store, self.supervisor));
         (ended, self.folder, self.log)
     }
 

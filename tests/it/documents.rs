@@ -48,7 +48,10 @@ fn every_path_that_a_document_names_is_there() {
     let (replies, templates) =
         (include_str!("../../docs/replies.md"), include_str!("../../docs/templates.md"));
     let named: Vec<_> =
-        [README, architecture, LOG, MAIL, replies, templates].into_iter().flat_map(paths).collect();
+        [README, architecture, LOG, MAIL, replies, templates, include_str!("../../docs/install.md")]
+            .into_iter()
+            .flat_map(paths)
+            .collect();
     assert!(named.len() > 15 && named.contains(&"deploy/postfix.md"), "{named:?}");
     for path in named {
         let there = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists();

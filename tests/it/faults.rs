@@ -223,6 +223,49 @@ async fn a_disk_that_hangs_keeps_nobody_from_stopping() {
     disk.set(Fault::None);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_disk_hangs_the_service_manager_gets_no_sign_of_life() {
+    let (disk, daemon) = on_faulty_disk().await;
+    let feeds = |told: &[String]| told.iter().filter(|said| *said == "WATCHDOG=1").count();
+    let silent = |told: &[String]| told.iter().filter(|said| said.contains("does not answer")).count();
+    let watching = daemon.supervise(Duration::from_millis(300));
+    eventually("it lives", || feeds(&daemon.told()) > 0).await;
+    disk.set(Fault::Stuck);
+    let address = daemon.addresses.smtp[0];
+    let waiting = tokio::spawn(async move {
+        let raw = message("ada@partner.example", IT, "stuck");
+        Smtp::connect(address).await.mail("ada@partner.example", IT, &raw).await
+    });
+    eventually("the mail waits", || daemon.store.health().oldest_waiting.is_some()).await;
+    eventually("it is noticed", || silent(&daemon.told()) > 0).await;
+    let mut meanwhile = Vec::new();
+    eventually("it is said again and again", || {
+        meanwhile.extend(daemon.told());
+        silent(&meanwhile) > 2
+    })
+    .await;
+    assert_eq!(feeds(&meanwhile), 0, "{meanwhile:?}");
+    disk.set(Fault::None);
+    assert!(waiting.await.unwrap().starts_with("250"));
+    eventually("it lives again", || feeds(&daemon.told()) > 0).await;
+    // No room, or no writes, is nothing that a restart would mend.
+    disk.set(Fault::Write);
+    assert!(daemon.mail("ada@partner.example", IT, "refused").await.starts_with("451"));
+    daemon.told();
+    let mut told = Vec::new();
+    eventually("it says so, and lives", || {
+        told.extend(daemon.told());
+        feeds(&told) > 1 && told.iter().any(|said| said.contains("takes no writes"))
+    })
+    .await;
+    disk.set(Fault::None);
+    eventually("it takes writes", || daemon.store.health().writable).await;
+    daemon.begin_to_stop();
+    watching.await.unwrap();
+    assert!(daemon.told().contains(&"STOPPING=1".to_owned()));
+    daemon.stop().await;
+}
+
 /// All at once.
 async fn futures_join<F: Future<Output = String>>(all: Vec<F>) -> Vec<String> {
     let mut all: Vec<_> = all.into_iter().map(|one| (Box::pin(one), None)).collect();

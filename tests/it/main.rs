@@ -26,12 +26,14 @@ mod listener; // sockets: caps, deadlines, budgets
 mod mail; // fixtures/mail: sender, nature, limits, content
 mod nature; // fixtures/mail: persons, machines, and what is decided about them
 mod outage; // the relay for outbound mail is away
+mod packaging; // man pages, completions, the unit, what the package brings
 mod replay; // all fixtures through async-smtp into the built binary
 mod replies; // replies, participants, copies, closed requests
 mod rules; // access-rules.md, sentence by sentence, on a whole daemon
 mod senders; // whom the relay vouches for, on a whole daemon
 mod session; // not a test: the driver's part of a session without sockets, for dialogues and fuzzing
 mod store; // conformance of the store's engines
+mod supervisor; // what systemd is told
 mod support; // what several of them need
 mod thread; // five mails of two people, as their programs write them, with machines in between
 mod threats; // tests/THREATS.md: attacks on the whole daemon

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{DROP_LIMIT, Embedded};
+use super::{DROP_LIMIT, Embedded, command};
 use crate::{
     config::Retention,
     store::{
@@ -193,6 +193,17 @@ impl Store for Embedded {
         let found = event.keys.len();
         self.write(Event::Sweep(event), Bytes::new(), None).await?;
         Ok(found)
+    }
+
+    async fn ping(&self) {
+        let (mut command, answer) = command(Event::Noop, Bytes::new(), None);
+        command.ping = true;
+        // Errors say that the store is closed, or about to leave: there is nobody to wait for.
+        if let Ok(commands) = self.commands()
+            && commands.send(command).await.is_ok()
+        {
+            let _ = answer.await;
+        }
     }
 
     async fn compact(

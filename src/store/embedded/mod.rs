@@ -377,7 +377,7 @@ type Answer = oneshot::Receiver<Result<Committed, CommitError>>;
 
 fn command(event: Event, raw: Bytes, big: Option<BigBody>) -> (Command, Answer) {
     let (reply, answer) = oneshot::channel();
-    (Command { event, raw, big, queued: Instant::now(), reply }, answer)
+    (Command { ping: false, event, raw, big, queued: Instant::now(), reply }, answer)
 }
 
 fn closed() -> CommitError {
