@@ -13,7 +13,7 @@ use std::{hint::black_box, net::IpAddr, sync::Arc};
 use divan::{Bencher, counter::BytesCount};
 use vestibule::{
     access::{
-        AccessSettings, DomainEntry, External, Internal, OnClosed, ProjectAccess, ReplyTo, SenderFacts,
+        AccessSettings, DomainEntry, External, Internal, OnClosed, ProjectAccess, ReplyTo, SenderFacts, SenderList,
         SiteAccess, Stage, decide,
     },
     mail::{self, Nature},
@@ -158,7 +158,7 @@ fn decision(bencher: Bencher<'_, '_>, domains: usize) {
     let facts = SenderFacts {
         stage: Stage::Intake,
         duplicate: None,
-        nature: &Nature::Person,
+        nature: &Nature::PERSON,
         sender: Ok(&sender),
         standing: Standing::Proven,
         account: None,
@@ -166,7 +166,7 @@ fn decision(bencher: Bencher<'_, '_>, domains: usize) {
         held: 0,
     };
     let settings =
-        AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default() };
+        AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default(), automatic_from: &SenderList::default() };
     bencher.bench_local(|| decide(black_box(&facts), &settings));
 }
 
@@ -189,7 +189,7 @@ fn plan() -> Plan {
     let facts = SenderFacts {
         stage: Stage::Intake,
         duplicate: None,
-        nature: &Nature::Person,
+        nature: &Nature::PERSON,
         sender: Ok(&sender),
         standing: Standing::Proven,
         account: None,
@@ -198,7 +198,7 @@ fn plan() -> Plan {
     };
     let verdict = decide(
         &facts,
-        &AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default() },
+        &AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default(), automatic_from: &SenderList::default() },
     );
     Plan {
         at,
@@ -214,6 +214,7 @@ fn plan() -> Plan {
             once_since: at,
             standing: Standing::Proven,
             settings_version: "0123456789abcdef".to_owned(),
+            facts: None,
         })],
     }
 }

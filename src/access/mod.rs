@@ -4,12 +4,14 @@ mod decide;
 mod domains;
 mod facts;
 mod reason;
+mod recorded;
 mod settings;
 
 pub use decide::{Verdict, decide};
 pub use domains::{DomainEntry, DomainList, DomainListError, DomainMembership};
 pub use facts::{AccountFacts, ReplyTo, SenderFacts, Stage};
 pub use reason::{Basis, Check, Outcome, Reason};
+pub use recorded::{NatureKind, RecordedFacts};
 pub use settings::{
     AccessSettings, AccountCreation, External, Internal, OnClosed, Portal, ProjectAccess, SenderList,
     SiteAccess,

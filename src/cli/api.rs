@@ -32,6 +32,11 @@ pub(crate) struct ApiArgs {
 }
 
 impl ApiArgs {
+    /// The configuration named, or the first that is there.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        self.config.load()
+    }
+
     /// A client; reads the configuration only for what the flags leave open.
     pub(crate) fn client(&self) -> Result<Api, Failure> {
         let config = match (&self.url, &self.token) {
@@ -166,7 +171,7 @@ impl Api {
     }
 
     /// Hands on page after page until `take` has enough or the list ends; answers where it would go on.
-    fn pages(
+    pub(crate) fn pages(
         &self,
         path: &str,
         query: &[(&str, String)],
@@ -178,9 +183,11 @@ impl Api {
             query.extend(cursor.as_str().map(|cursor| ("cursor", cursor.to_owned())));
             let mut page = self.get(path, &query)?;
             let items = take_items(&mut page)?;
-            cursor = page["next"].take();
-            // An oldest-first list always names a place to go on: an empty page is its end.
-            let ended = items.is_empty() || cursor.is_null();
+            let next = page["next"].take();
+            // An oldest-first list always names a place to go on; at its end it is the same place. A page may be empty
+            // before that, where few of very many fit.
+            let ended = next.is_null() || next == cursor;
+            cursor = next;
             if !take(items) || ended {
                 break;
             }

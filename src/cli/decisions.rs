@@ -160,7 +160,7 @@ fn reason(code: &str) -> Result<&'static str, String> {
     })
 }
 
-fn since(text: &str) -> Result<Time, String> {
+pub(super) fn since(text: &str) -> Result<Time, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }

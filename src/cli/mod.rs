@@ -16,6 +16,7 @@ mod requests;
 mod serve;
 mod show;
 mod verification;
+mod what_if;
 mod who;
 
 use std::io::{self, Write};
@@ -51,6 +52,7 @@ enum Command {
     Held(held::Args),
     Accounts(accounts::Args),
     Decisions(decisions::Args),
+    WhatIf(what_if::Args),
     Who(who::Args),
     Verification(verification::Args),
 }
@@ -75,6 +77,7 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::Held(args) => held::run(&args, &mut out)?,
         Command::Accounts(args) => accounts::run(&args, &mut out)?,
         Command::Decisions(args) => decisions::run(&args, &mut out)?,
+        Command::WhatIf(args) => what_if::run(&args, &mut out)?,
         Command::Who(args) => who::run(&args, &mut out)?,
         Command::Verification(args) => verification::run(&args, &mut out)?,
     }

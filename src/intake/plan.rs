@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{answers, bounces};
 use crate::{
-    access::{AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage, decide},
+    access::{AccountFacts, Check, DomainMembership, Outcome, Reason, RecordedFacts, ReplyTo, SenderFacts, Stage, decide},
     authn::{self, Evidence},
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},
@@ -254,6 +254,7 @@ impl Fold<'_, '_> {
             held: self.view.held_count(),
         };
         let mut verdict = decide(&facts, &incoming.config.access_settings(project));
+        let recorded = RecordedFacts::of(&facts, once.map(DedupKey::short));
         verdict.trail.splice(0..0, notes(incoming, place));
         self.may_mail &= verdict.reason.outcome() != Outcome::Hold || nature.may_be_answered();
         let drops = verdict.reason.outcome() == Outcome::Drop;
@@ -274,6 +275,7 @@ impl Fold<'_, '_> {
             once_since: incoming.once_since(self.planning.now),
             standing: incoming.standing,
             settings_version: incoming.config.version.clone(),
+            facts: Some(recorded),
         }));
         // Behind its decision: the engine finds the request's number there.
         self.effects.extend(mails);

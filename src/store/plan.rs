@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::view::RequestStatus;
 use crate::{
-    access::{Basis, Check, Reason},
+    access::{Basis, Check, Reason, RecordedFacts},
     smtp::Protocol,
     types::{
         Account, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, RequestId, SessionId, Standing, Time,
@@ -19,6 +19,13 @@ use crate::{
 /// Message-ID (or none, and then the fields that a person writes) and body digest (access-rules, check 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DedupKey(#[serde(with = "serde_bytes")] pub [u8; 16]);
+
+impl DedupKey {
+    /// Its first 8 bytes as a number, for those who compare the mails of a few days.
+    pub fn short(self) -> u64 {
+        self.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+}
 
 /// One atomic step. The engine applies all of it or nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -187,6 +194,9 @@ pub struct Entry {
     pub standing: Standing,
     /// The version of the settings that the decision rests on.
     pub settings_version: String,
+    /// What it rests on besides; kept in the journal alone. None in what older versions have decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<RecordedFacts>,
 }
 
 /// What comes of a decision.

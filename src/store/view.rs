@@ -9,9 +9,9 @@ use super::{
     threads::{Seen, Thread},
 };
 use crate::{
-    access::{Basis, Check, Outcome, Reason},
+    access::{Basis, Check, Outcome, Reason, RecordedFacts},
     types::{
-        Account, AccountKind, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, RequestId, Standing,
+        Account, AccountKind, DeliveryId, Domain, EmailAddress, HeldId, MailId, ProjectKey, RequestId, Standing,
         Time, VerificationId,
     },
 };
@@ -329,6 +329,10 @@ pub struct DecisionRow {
     pub trail: Vec<Check>,
     /// The version of the settings.
     pub settings_version: String,
+    /// How far the sender was proven, at intake.
+    pub standing: Option<Standing>,
+    /// What else a decision at intake rests on; none in what older versions have decided.
+    pub facts: Option<RecordedFacts>,
     /// The request opened or commented on.
     pub request: Option<RequestId>,
     /// The mail that waits, or waited.
@@ -367,6 +371,8 @@ pub struct AccountFilter {
 pub struct DecisionFilter {
     /// Of this From address.
     pub sender: Option<EmailAddress>,
+    /// Of From addresses of this domain. The rows do not know it: each row that fits otherwise is looked up in the journal.
+    pub domain: Option<Domain>,
     /// Of this outcome.
     pub outcome: Option<Outcome>,
     /// Of this reason.
@@ -375,6 +381,8 @@ pub struct DecisionFilter {
     pub project: Option<ProjectKey>,
     /// At or after this time.
     pub since: Option<Time>,
+    /// Before this time.
+    pub until: Option<Time>,
 }
 
 /// A place in a list, as text that only the engine understands.

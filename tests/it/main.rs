@@ -35,3 +35,4 @@ mod support; // what several of them need
 mod threats; // tests/THREATS.md: attacks on the whole daemon
 mod verification; // hold, mail, page, redeem, release
 mod verify_mode; // SPF, DKIM, DMARC and ARC, on a whole daemon
+mod what_if; // recorded mails decided again under other settings, against a daemon that runs under them

@@ -10,22 +10,38 @@ use crate::{
     types::EmailAddress,
 };
 
-/// `GET /decisions?sender=&outcome=&reason=&project=&since=`.
+/// `GET /decisions?sender=&domain=&outcome=&reason=&project=&since=&until=&facts=`. With `facts=1` each decision at intake
+/// has the facts that it rests on, for those who decide it again.
 pub(super) async fn list(app: App, mut params: Params) -> Result<Json<Value>, Problem> {
     let page = params.page()?;
     let filter = DecisionFilter {
         sender: params.optional("sender")?,
+        domain: params.optional("domain")?,
         outcome: params.word("outcome")?,
         reason: params.word("reason")?,
         project: params.optional("project")?,
         since: params.optional("since")?,
+        until: params.optional("until")?,
+    };
+    let facts = match params.optional::<String>("facts")?.as_deref() {
+        None => false,
+        Some("1") => true,
+        Some(_) => return Err(Problem::parameter("facts", "only 1 asks for them")),
     };
     params.done()?;
     let found = app.state.store.decisions(&filter, page).await?;
-    Ok(Json(params::list(&found, value)))
+    Ok(Json(params::list(&found, |row| with_facts(row, facts))))
 }
 
-/// One line of the audit log.
+fn with_facts(row: &DecisionRow, facts: bool) -> Value {
+    let mut value = value(row);
+    if facts {
+        value["facts"] = json!(row.facts);
+    }
+    value
+}
+
+/// One line of the audit log. `cursor` is its place: an oldest-first list goes on behind it.
 pub(super) fn value(row: &DecisionRow) -> Value {
     json!({
         "at": row.at,
@@ -41,5 +57,7 @@ pub(super) fn value(row: &DecisionRow) -> Value {
         "settings_version": row.settings_version,
         "request": row.request,
         "held": row.held,
+        "standing": row.standing,
+        "cursor": row.seq.to_string(),
     })
 }

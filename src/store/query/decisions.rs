@@ -4,25 +4,28 @@ use std::{borrow::Cow, time::Duration};
 
 use super::{View, walk::Walk};
 use crate::{
-    access::{Basis, Check},
+    access::{Basis, Check, RecordedFacts},
     store::{
         DecisionFilter, DecisionRow, Disposition, Effect, Order, Page, PageRequest, StoreError,
         machine::PlanEvent,
         rows::{DecisionIndex, key, read},
     },
-    types::{HeldId, RequestId, Time},
+    types::{Domain, HeldId, RequestId, Standing, Time},
 };
 
 /// How much a decision's time may lie before that of an earlier one: plans wait for one another.
 const SKEW: Duration = Duration::from_mins(10);
 
 /// What the journal tells of one decision.
+#[derive(Default)]
 struct Told {
     trail: Vec<Check>,
     settings_version: String,
     basis: Option<Basis>,
     request: Option<RequestId>,
     held: Option<HeldId>,
+    standing: Option<Standing>,
+    facts: Option<RecordedFacts>,
 }
 
 impl View<'_> {
@@ -40,7 +43,7 @@ impl View<'_> {
             let row: Option<DecisionIndex> = if over { None } else { read(self.rows, &key::decision(seq))? };
             let Some(row) = row else { return Ok(false) };
             over = page.order == Order::Newest && is_long_before(row.at, filter.since);
-            let wanted = matches(&row, filter);
+            let wanted = matches(&row, filter) && self.is_of_domain(&row, filter.domain.as_ref())?;
             if wanted {
                 found.push((seq, row));
             }
@@ -49,6 +52,12 @@ impl View<'_> {
         met.next = met.next.filter(|_| !over);
         let items = found.into_iter().map(|(seq, row)| self.decision(seq, row));
         Ok(Page { items: items.collect::<Result<_, _>>()?, next: met.next })
+    }
+
+    fn is_of_domain(&self, row: &DecisionIndex, domain: Option<&Domain>) -> Result<bool, StoreError> {
+        let Some(domain) = domain else { return Ok(true) };
+        let mail = self.plan(row.held_at.unwrap_or(row.record))?.ok().and_then(|event| event.plan.mail);
+        Ok(mail.and_then(|mail| mail.facts.sender).is_some_and(|sender| sender.domain() == domain))
     }
 
     fn decision(&self, seq: u64, row: DecisionIndex) -> Result<DecisionRow, StoreError> {
@@ -79,6 +88,8 @@ impl View<'_> {
             settings_version: told.settings_version,
             request: told.request,
             held: told.held,
+            standing: told.standing,
+            facts: told.facts,
         })
     }
 }
@@ -92,28 +103,45 @@ fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
         && filter.reason.is_none_or(|reason| row.reason == reason)
         && filter.project.as_ref().is_none_or(|project| row.project == *project)
         && filter.since.is_none_or(|since| row.at >= since)
+        && filter.until.is_none_or(|until| row.at < until)
 }
 
 /// What the plan says of its `nth` decision.
 fn tell(event: PlanEvent, nth: usize) -> Told {
     let opened = event.opened.into_iter().nth(nth).flatten();
     let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
-        Effect::Record(entry) => Some((entry.trail, entry.settings_version, None, entry.disposition, None)),
-        Effect::Resolve(end) => {
-            Some((end.trail, end.settings_version, Some(end.basis), end.disposition, Some(end.held)))
-        }
+        Effect::Record(entry) => Some((
+            Told {
+                trail: entry.trail,
+                settings_version: entry.settings_version,
+                standing: Some(entry.standing),
+                facts: entry.facts,
+                ..Told::default()
+            },
+            entry.disposition,
+        )),
+        Effect::Resolve(end) => Some((
+            Told {
+                trail: end.trail,
+                settings_version: end.settings_version,
+                basis: Some(end.basis),
+                held: Some(end.held),
+                ..Told::default()
+            },
+            end.disposition,
+        )),
         _ => None,
     });
-    let Some((trail, settings_version, basis, disposition, ended)) = decisions.nth(nth) else {
+    let Some((mut told, disposition)) = decisions.nth(nth) else {
         return damaged("the record has no such decision".to_owned());
     };
-    let (request, held) = match disposition {
-        Disposition::Open | Disposition::Follow(_) => (opened, ended),
-        Disposition::Comment(request) => (Some(request), ended),
-        Disposition::Hold { held, .. } => (None, Some(held)),
-        Disposition::Drop { .. } => (None, ended),
-    };
-    Told { trail, settings_version, basis, request, held }
+    match disposition {
+        Disposition::Open | Disposition::Follow(_) => told.request = opened,
+        Disposition::Comment(request) => told.request = Some(request),
+        Disposition::Hold { held, .. } => told.held = Some(held),
+        Disposition::Drop { .. } => {}
+    }
+    told
 }
 
 fn damaged(what: String) -> Told {
@@ -122,5 +150,5 @@ fn damaged(what: String) -> Told {
         input: Cow::Owned(what),
         result: Cow::Borrowed("damaged: the trail is lost"),
     };
-    Told { trail: vec![check], settings_version: String::new(), basis: None, request: None, held: None }
+    Told { trail: vec![check], ..Told::default() }
 }

@@ -190,6 +190,7 @@ pub(super) fn entry(key: &str, reason: Reason, disposition: Disposition) -> Entr
         once_since: T0.minus(DAY),
         standing: Standing::Proven,
         settings_version: "v1".to_owned(),
+        facts: None,
     }
 }
 
