@@ -13,8 +13,8 @@ use std::{hint::black_box, net::IpAddr, sync::Arc};
 use divan::{Bencher, counter::BytesCount};
 use vestibule::{
     access::{
-        AccessSettings, DomainEntry, External, Internal, OnClosed, ProjectAccess, ReplyTo, SenderFacts, SenderList,
-        SiteAccess, Stage, decide,
+        AccessSettings, DomainEntry, External, Internal, OnClosed, ProjectAccess, ReplyTo, SenderFacts,
+        SenderList, SiteAccess, Stage, decide,
     },
     mail::{self, Nature},
     smtp::{Action, Input, MailAnswer, Policy, Protocol, RouteTable, Session},
@@ -165,8 +165,12 @@ fn decision(bencher: Bencher<'_, '_>, domains: usize) {
         reply_to: &ReplyTo::Nothing,
         held: 0,
     };
-    let settings =
-        AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default(), automatic_from: &SenderList::default() };
+    let settings = AccessSettings {
+        site: &site,
+        project: ProjectAccess::Anyone,
+        on_closed: OnClosed::default(),
+        automatic_from: &SenderList::default(),
+    };
     bencher.bench_local(|| decide(black_box(&facts), &settings));
 }
 
@@ -198,7 +202,12 @@ fn plan() -> Plan {
     };
     let verdict = decide(
         &facts,
-        &AccessSettings { site: &site, project: ProjectAccess::Anyone, on_closed: OnClosed::default(), automatic_from: &SenderList::default() },
+        &AccessSettings {
+            site: &site,
+            project: ProjectAccess::Anyone,
+            on_closed: OnClosed::default(),
+            automatic_from: &SenderList::default(),
+        },
     );
     Plan {
         at,

@@ -26,8 +26,8 @@ use crate::{
     intake::{self, Intake, Question},
     listener::{self, Gate},
     ops::{
-        self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreDamaged,
-        StoreOpened,
+        self, CertificateLabels, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops,
+        Shutdown, StoreDamaged, StoreOpened,
     },
     outbound,
     store::{Disk, RealDisk, Store, embedded},
@@ -178,8 +178,10 @@ impl App {
             tokio::spawn(care::watch(Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone()));
         let (store, ops, shutdown) = (Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone());
         let scrub = tokio::spawn(care::scrub(Arc::clone(&store), ops.clone(), shutdown.clone()));
+        let path = self.config.load().store.path.clone();
+        let measure = tokio::spawn(care::measure(path, ops.clone(), shutdown.clone()));
         let mut tasks = self.spawn();
-        tasks.push(scrub);
+        tasks.extend([scrub, measure]);
         shutdown.begun().await;
         let stopping = time::Instant::now();
         let drained = shutdown.drain(GRACE).await;
@@ -277,6 +279,11 @@ impl Reload {
 fn in_force(config: &Config, ops: &Ops) {
     for warning in &config.warnings {
         ConfigWarning { warning }.emit(ops);
+    }
+    ops.metrics.certificate_expiry.clear();
+    if let Some(expires_at) = config.smtp.tls.as_ref().and_then(|tls| tls.expires_at) {
+        let labels = CertificateLabels { listener: "smtp" };
+        ops.metrics.certificate_expiry.get_or_create(&labels).set(expires_at.as_millis() / 1000);
     }
     ConfigLoaded {
         path: config.path.display().to_string(),

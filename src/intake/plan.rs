@@ -4,7 +4,10 @@ use bytes::Bytes;
 
 use super::{answers, bounces};
 use crate::{
-    access::{AccountFacts, Check, DomainMembership, Outcome, Reason, RecordedFacts, ReplyTo, SenderFacts, Stage, decide},
+    access::{
+        AccountFacts, Check, DomainMembership, Outcome, Reason, RecordedFacts, ReplyTo, SenderFacts, Stage,
+        decide,
+    },
     authn::{self, Evidence},
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::samples;
 use crate::{
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
+        AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
         DecisionRow, Delivery, DeliveryKind, DeliveryRow, Health, HeldFilter, HeldRow, Job, Lease, Named,
         Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
         Settlement, Store, StoreError, Thread, TokenView, VerificationState, VerificationView,
@@ -287,6 +287,9 @@ impl Store for FakeOutbox {
         unreachable!("the worker does not ask this")
     }
     async fn held_count(&self) -> Result<u64, StoreError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
         unreachable!("the worker does not ask this")
     }
     async fn sweep(&self, _: Time, _: Time, _: usize) -> Result<usize, CommitError> {

@@ -15,10 +15,10 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{
-    AccountFilter, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter, DecisionRow,
-    DeliveryRow, Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page, PageRequest, Plan, Queue,
-    RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Store, StoreError, Thread,
-    TokenView, VerificationView, audit,
+    AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
+    DecisionRow, DeliveryRow, Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page, PageRequest,
+    Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Store, StoreError,
+    Thread, TokenView, VerificationView, audit,
     leases::Leases,
     machine::{self, Counters, Event, PlanEvent, SettleEvent},
     query::{self, Records, View},
@@ -337,6 +337,10 @@ impl Store for Memory {
 
     async fn held_count(&self) -> Result<u64, StoreError> {
         query::held_count(&self.state()?.rows)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        query::backlog(&self.state()?.rows)
     }
 
     async fn sweep(

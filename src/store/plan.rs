@@ -350,6 +350,22 @@ pub enum DeliveryKind {
     },
 }
 
+impl DeliveryKind {
+    /// The words for [`DeliveryKind::as_str`].
+    pub const ALL: [&str; 4] = ["verification", "acknowledgement", "confirmation", "forward"];
+
+    /// The word used in metrics and the API.
+    pub fn as_str(&self) -> &'static str {
+        let [verification, acknowledgement, confirmation, forward] = Self::ALL;
+        match self {
+            Self::Verification { .. } => verification,
+            Self::Acknowledgement { .. } => acknowledgement,
+            Self::Confirmation { .. } => confirmation,
+            Self::Forward { .. } => forward,
+        }
+    }
+}
+
 /// Where the bytes of a mail are. Opaque outside of the engine that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BodyRef {

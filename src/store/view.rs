@@ -11,8 +11,8 @@ use super::{
 use crate::{
     access::{Basis, Check, Outcome, Reason, RecordedFacts},
     types::{
-        Account, AccountKind, DeliveryId, Domain, EmailAddress, HeldId, MailId, ProjectKey, RequestId, Standing,
-        Time, VerificationId,
+        Account, AccountKind, DeliveryId, Domain, EmailAddress, HeldId, MailId, ProjectKey, RequestId,
+        Standing, Time, VerificationId,
     },
 };
 
@@ -515,6 +515,15 @@ pub struct Health {
     pub oldest_waiting: Option<Duration>,
     /// Commits so far, and how often it has waited for its disk.
     pub work: StoreWork,
+}
+
+/// What waits in the store, for the gauges.
+#[derive(Debug, Clone, Default)]
+pub struct Backlog {
+    /// Each mail of the outbox: what it is, and when it was enqueued.
+    pub outbox: Vec<(&'static str, Time)>,
+    /// When each mail that waits for its sender came.
+    pub held: Vec<Time>,
 }
 
 /// What the store has done since it was opened. One wait for the disk serves all commits that wait for it.

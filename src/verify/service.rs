@@ -145,8 +145,12 @@ impl Verify {
     async fn note_first_look(&self, verification: VerificationId) {
         let at = self.ops.clock.now();
         let effects = vec![Effect::MarkOpened(verification)];
+        let noted =
+            self.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await;
         // A look that can't be noted is no reason not to show the page.
-        let _ = self.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await;
+        if noted.is_ok() {
+            self.ops.metrics.step("opened");
+        }
     }
 
     async fn answer(&self, found: &TokenView) -> Result<TokenAnswer, VerifyError> {
@@ -283,6 +287,9 @@ impl Verify {
         };
         match self.store.commit(ending.plan.clone()).await {
             Ok(committed) => {
+                if basis == Basis::Expired && ending.plan.spend.is_some() {
+                    self.ops.metrics.step("expired");
+                }
                 self.ended(&row, &view, &ending, (basis, &committed));
                 Ok(Step::Done(Some(row)))
             }

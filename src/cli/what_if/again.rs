@@ -164,9 +164,8 @@ impl<'a> Rerun<'a> {
         };
         let waits_anew = known.now_only.iter().filter(|until| **until > row.at).count();
         facts.held = facts.held.saturating_sub(known.then_only.len()) + waits_anew;
-        let made_by_mail = |account: &AccountFacts| {
-            AccountFacts { kind: MADE_BY_MAIL.kind, ..*account } == MADE_BY_MAIL
-        };
+        let made_by_mail =
+            |account: &AccountFacts| AccountFacts { kind: MADE_BY_MAIL.kind, ..*account } == MADE_BY_MAIL;
         facts.account = match facts.account {
             // An administrator's hand on it is no mail's doing.
             Some(account) if known.account.then && made_by_mail(&account) => {

@@ -45,7 +45,8 @@ pub(super) struct Args {
     api: ApiArgs,
 }
 
-const COUNTS: [Column; 3] = [column("MAILS", &["/count"]), column("WAS", &["/was"]), column("BECOMES", &["/becomes"])];
+const COUNTS: [Column; 3] =
+    [column("MAILS", &["/count"]), column("WAS", &["/was"]), column("BECOMES", &["/becomes"])];
 
 const MAILS: [Column; 7] = [
     column("AT", &["/at"]),
@@ -69,11 +70,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
 
 /// The window, the oldest first. It is asked for newest first: that ends where the window begins.
 fn recorded(args: &Args) -> Result<Vec<Recorded>, Failure> {
-    let query = [
-        ("since", args.since.to_string()),
-        ("limit", PAGE.to_owned()),
-        ("facts", "1".to_owned()),
-    ];
+    let query = [("since", args.since.to_string()), ("limit", PAGE.to_owned()), ("facts", "1".to_owned())];
     let (mut rows, mut wrong) = (Vec::new(), None);
     args.api.client()?.pages("/api/v1/decisions", &query, |page| {
         let read: Result<Vec<Recorded>, _> = page.into_iter().map(serde_json::from_value).collect();
@@ -84,7 +81,9 @@ fn recorded(args: &Args) -> Result<Vec<Recorded>, Failure> {
         wrong.is_none()
     })?;
     if let Some(error) = wrong {
-        return Err(Failure::failed(format!("a decision can't be read ({error}): is the daemon of another version?")));
+        return Err(Failure::failed(format!(
+            "a decision can't be read ({error}): is the daemon of another version?"
+        )));
     }
     rows.reverse();
     Ok(rows)
@@ -118,9 +117,7 @@ impl Report {
                 self.undecidable += 1;
                 return;
             }
-            Again::Decided(reason, check) => {
-                (named(*reason), format!("{}: {}", check.check, check.input))
-            }
+            Again::Decided(reason, check) => (named(*reason), format!("{}: {}", check.check, check.input)),
             Again::Refused => {
                 ("refused at RCPT".to_owned(), format!("the settings have no project {}", row.project))
             }
@@ -141,9 +138,7 @@ impl Report {
     fn counts(&self) -> Vec<Value> {
         let mut counts: Vec<_> = self.counts.iter().collect();
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let value = |((was, becomes), count): (&(Reason, String), &usize)| {
-            json!({ "count": count, "was": named(*was), "becomes": becomes })
-        };
+        let value = |((was, becomes), count): (&(Reason, String), &usize)| json!({ "count": count, "was": named(*was), "becomes": becomes });
         counts.into_iter().map(value).collect()
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{DROP_LIMIT, Embedded};
 use crate::{
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
+        AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
         DecisionRow, DeliveryRow, Health, HeldFilter, HeldRow, Lease, Named, Once, Page, PageRequest, Plan,
         Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Store, StoreError,
         Thread, TokenView, VerificationView, audit,
@@ -172,6 +172,10 @@ impl Store for Embedded {
 
     async fn held_count(&self) -> Result<u64, StoreError> {
         self.list(|view| query::held_count(view.rows)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.list(|view| query::backlog(view.rows)).await
     }
 
     async fn sweep(
