@@ -1,5 +1,6 @@
 //! The decision: what happens to a mail (access-rules.md is its specification). Pure: no clock, store, file or socket.
 
+mod advice;
 mod decide;
 mod domains;
 mod facts;
@@ -7,6 +8,7 @@ mod reason;
 mod recorded;
 mod settings;
 
+pub use advice::{Advice, advice};
 pub use decide::{Verdict, decide};
 pub use domains::{DomainEntry, DomainList, DomainListError, DomainMembership};
 pub use facts::{AccountFacts, ReplyTo, SenderFacts, Stage};

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::params::{self, Params};
 use crate::{
+    access::advice,
     http::{App, problem::Problem},
     store::{DecisionFilter, DecisionRow},
     types::EmailAddress,
@@ -43,6 +44,7 @@ fn with_facts(row: &DecisionRow, facts: bool) -> Value {
 
 /// One line of the audit log. `cursor` is its place: an oldest-first list goes on behind it.
 pub(super) fn value(row: &DecisionRow) -> Value {
+    let advice = advice(row.reason, &row.project, row.sender.as_ref());
     json!({
         "at": row.at,
         "mail_id": row.mail_id,
@@ -53,6 +55,8 @@ pub(super) fn value(row: &DecisionRow) -> Value {
         "outcome": row.outcome,
         "reason": row.reason,
         "basis": row.basis,
+        "decided_by": advice.decided_by,
+        "to_change": advice.to_change,
         "trail": row.trail,
         "settings_version": row.settings_version,
         "request": row.request,
