@@ -1,8 +1,10 @@
 //! Puts the daemon together: a configuration becomes an [`App`] with bound sockets and an opened store, which runs until
 //! it is told to stop and then drains. The only file that names every room.
 
+mod answers;
 mod care;
 mod resolve;
+pub mod upkeep;
 
 use std::{
     fs,
@@ -23,7 +25,7 @@ use crate::{
     authn::{NoResolver, Verifier},
     config::Config,
     http,
-    intake::{self, Intake, Question},
+    intake::Intake,
     listener::{self, Gate},
     ops::{
         self, CertificateLabels, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops,
@@ -180,8 +182,11 @@ impl App {
         let scrub = tokio::spawn(care::scrub(Arc::clone(&store), ops.clone(), shutdown.clone()));
         let path = self.config.load().store.path.clone();
         let measure = tokio::spawn(care::measure(path, ops.clone(), shutdown.clone()));
+        let compact =
+            care::compact(Arc::clone(&store), Arc::clone(&self.config), ops.clone(), shutdown.clone());
+        let compact = tokio::spawn(compact);
         let mut tasks = self.spawn();
-        tasks.extend([scrub, measure]);
+        tasks.extend([scrub, measure, compact]);
         shutdown.begun().await;
         let stopping = time::Instant::now();
         let drained = shutdown.drain(GRACE).await;
@@ -218,12 +223,13 @@ impl App {
             seal.clone(),
             Arc::clone(&verifier),
         );
+        let for_mail = intake.clone();
         let parts = listener::Parts {
             config: Arc::clone(&config),
             ops: ops.clone(),
             gate: gate(Arc::clone(&store), Arc::clone(&config)),
             deliver: Arc::new(move |envelope, raw| {
-                let intake = intake.clone();
+                let intake = for_mail.clone();
                 Box::pin(async move { intake.deliver(envelope, raw).await })
             }),
             mint: seal.mint_key(),
@@ -234,7 +240,8 @@ impl App {
             verify: verify.clone(),
             config: Arc::clone(&config),
             ops: ops.clone(),
-            explain: explainer(Arc::clone(&store), seal.clone(), Arc::clone(&config), verifier),
+            explain: answers::explainer(Arc::clone(&store), seal.clone(), Arc::clone(&config), verifier),
+            reprocess: answers::reprocessor(intake.clone()),
             ready: ready(Arc::clone(&store), shutdown.clone()),
             shutdown: shutdown.clone(),
         };
@@ -382,24 +389,5 @@ fn ready(store: Arc<dyn Store>, shutdown: Shutdown) -> Arc<dyn Fn() -> Result<()
         } else {
             Err(health.problem.unwrap_or_else(|| "the store takes no writes".to_owned()))
         }
-    })
-}
-
-fn explainer(
-    store: Arc<dyn Store>,
-    seal: TokenSeal,
-    config: Arc<ArcSwap<Config>>,
-    verifier: Arc<ArcSwapOption<Verifier>>,
-) -> http::Explain {
-    Arc::new(move |http::ExplainRequest { raw, rcpts, client }| {
-        let (store, seal) = (Arc::clone(&store), seal.clone());
-        let (config, verifier) = (config.load_full(), verifier.load_full());
-        Box::pin(async move {
-            let question = Question { raw, rcpts, client };
-            let verifier = verifier.as_deref();
-            let explained = intake::explain_with(&*store, &seal, &config, verifier, &question).await;
-            let explained = explained.map_err(|error| error.to_string())?;
-            serde_json::to_value(explained).map_err(|error| error.to_string())
-        })
     })
 }

@@ -102,7 +102,7 @@ reasons! {
     ProjectClosed = "project-closed" => Drop, "its project is not configured any more";
 }
 
-/// What ended a hold.
+/// What ended a hold, or why a mail was decided again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {
@@ -116,6 +116,8 @@ pub enum Basis {
     Expired,
     /// An administrator discarded it.
     Discarded,
+    /// No hold: a dropped mail was decided again.
+    Reprocessed,
 }
 
 impl Basis {
@@ -127,6 +129,7 @@ impl Basis {
             Self::NotMine => "not-mine",
             Self::Expired => "expired",
             Self::Discarded => "discarded",
+            Self::Reprocessed => "reprocessed",
         }
     }
 }

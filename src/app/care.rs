@@ -8,11 +8,13 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::time;
 
 use crate::{
-    ops::{Event, Ops, Shutdown, StoreDamaged, StoreFailed},
-    store::Store,
+    config::Config,
+    ops::{Event, Ops, Shutdown, StoreCompacted, StoreDamaged, StoreFailed},
+    store::{Effort, Store},
 };
 
 /// Between two looks at the store's health.
@@ -21,6 +23,33 @@ const WATCH_EVERY: Duration = Duration::from_millis(250);
 const MEASURE_EVERY: Duration = Duration::from_mins(1);
 /// Between two readings of everything that the store keeps.
 const SCRUB_EVERY: Duration = Duration::from_hours(24);
+
+/// Between two compactions, and before the first.
+const COMPACT_EVERY: Duration = Duration::from_hours(12);
+const FIRST_COMPACTION: Duration = Duration::from_mins(10);
+
+/// Takes away what is past its retention, now and then.
+pub(super) async fn compact(
+    store: Arc<dyn Store>,
+    config: Arc<ArcSwap<Config>>,
+    ops: Ops,
+    shutdown: Shutdown,
+) {
+    let mut wait = FIRST_COMPACTION;
+    loop {
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = time::sleep(wait) => {}
+        }
+        wait = COMPACT_EVERY;
+        let (retention, began) = (config.load().retention, time::Instant::now());
+        match store.compact(&retention, ops.clock.now(), Effort::Gentle).await {
+            Ok(compacted) if compacted.is_nothing() => {}
+            Ok(compacted) => StoreCompacted::new(compacted.parts(), began.elapsed()).emit(&ops),
+            Err(error) => StoreFailed { error: &error.to_string(), fatal: false }.emit(&ops),
+        }
+    }
+}
 
 /// Reads all that the store keeps, after the start and once a day, and names what is damaged, once.
 pub(super) async fn scrub(store: Arc<dyn Store>, ops: Ops, shutdown: Shutdown) {

@@ -53,21 +53,34 @@ pub fn judge(
         return Evidence { standing: Standing::Unproven, may_mail: true, findings, results };
     };
     let strict = trust.is_strict(from.domain());
-    let vouched = |results: Believed| sealed(&results, from.domain(), approved, strict) == Standing::Proven;
-    if internal || by_sealer.is_some_and(vouched) {
-        return Evidence { standing: Standing::Proven, may_mail: true, findings, results };
-    }
-    let dmarc = dmarc(&believed, from.domain(), strict);
-    let standing = match dmarc {
-        Dmarc::Reject => Standing::Disproven,
-        Dmarc::Quarantine => Standing::Unproven,
-        Dmarc::Pass => Standing::Proven,
-        _ if !believed.malformed && submitted_by(&believed, from) => Standing::Proven,
-        Dmarc::Absent if signed(&believed, from.domain(), strict) => Standing::Proven,
-        Dmarc::Absent if !approved && sent_from(&believed, from.domain(), strict) => Standing::Proven,
-        Dmarc::Absent | Dmarc::Undecided => Standing::Unproven,
+    let own = if internal || is_submitted(&believed, from, strict) {
+        Judged { standing: Standing::Proven, may_mail: true }
+    } else {
+        judged(&believed, from.domain(), approved, strict)
     };
-    Evidence { standing, may_mail: dmarc < Dmarc::Quarantine, findings, results }
+    let sealed = by_sealer.map(|results| judged(&results, from.domain(), approved, strict));
+    let Judged { standing, may_mail } = own.beside_sealed(sealed);
+    Evidence { standing, may_mail, findings, results }
+}
+
+/// A standing, and whether a verification mail may go out for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) standing: Standing,
+    pub(super) may_mail: bool,
+}
+
+impl Judged {
+    /// An ARC pass by a trusted sealer counts as its result, for better or worse; what is proven here needs no other's word.
+    pub(super) fn beside_sealed(self, sealed: Option<Self>) -> Self {
+        use Standing::{Disproven, Proven, Unproven};
+        let Some(sealed) = sealed else { return self };
+        match (self.standing, sealed.standing) {
+            (Proven, _) | (Disproven, Disproven | Unproven) => self,
+            (_, Proven | Disproven) => sealed,
+            (Unproven, Unproven) => Self { standing: Unproven, may_mail: self.may_mail && sealed.may_mail },
+        }
+    }
 }
 
 /// The results that a trusted sealer wrote, where the relay says that the chain holds (RFC 8617 §5.2). The relay's word is
@@ -108,16 +121,18 @@ fn sealed_results(
     Some(sealed)
 }
 
-/// What a trusted sealer found when the mail came to it (RFC 8617 §4.1.1). Its word counts as a relay's, but for logins, which
-/// were its own people's.
-pub(super) fn sealed(sealed: &Believed, from: &Domain, approved: bool, strict: bool) -> Standing {
-    match dmarc(sealed, from, strict) {
+/// What the results of a relay come to, or those of a trusted sealer: what it found when the mail came to it (RFC 8617
+/// §4.1.1). Logins are looked at elsewhere: a sealer's were its own people's.
+pub(super) fn judged(results: &Believed, from: &Domain, approved: bool, strict: bool) -> Judged {
+    let dmarc = dmarc(results, from, strict);
+    let standing = match dmarc {
         Dmarc::Reject => Standing::Disproven,
         Dmarc::Pass => Standing::Proven,
-        Dmarc::Absent if signed(sealed, from, strict) => Standing::Proven,
-        Dmarc::Absent if !approved && sent_from(sealed, from, strict) => Standing::Proven,
+        Dmarc::Absent if signed(results, from, strict) => Standing::Proven,
+        Dmarc::Absent if !approved && sent_from(results, from, strict) => Standing::Proven,
         Dmarc::Quarantine | Dmarc::Absent | Dmarc::Undecided => Standing::Unproven,
-    }
+    };
+    Judged { standing, may_mail: dmarc < Dmarc::Quarantine }
 }
 
 /// The worst of all DMARC results. Under strict alignment a pass is one only beside a signature or an envelope sender of exactly
@@ -166,9 +181,9 @@ fn is_domain(text: &str, domain: &Domain) -> bool {
     text.parse::<Domain>().is_ok_and(|read| read == *domain)
 }
 
-/// `auth=pass`: the relay knows the sender by a login (RFC 8601 §2.7.4). Where the login is an address it is the one that
-/// counts; the envelope sender beside it is the client's own word then.
-fn submitted_by(believed: &Believed, from: &EmailAddress) -> bool {
+/// `auth=pass`: the relay knows the sender by a login (RFC 8601 §2.7.4), and DMARC asks for no more than to look. Where the
+/// login is an address it is the one that counts; the envelope sender beside it is the client's own word then.
+fn is_submitted(believed: &Believed, from: &EmailAddress, strict: bool) -> bool {
     let is_from =
         |text: &str| text.trim_matches(['<', '>']).parse::<EmailAddress>().is_ok_and(|a| a == *from);
     let proves = |entry: &Entry| {
@@ -178,7 +193,8 @@ fn submitted_by(believed: &Believed, from: &EmailAddress) -> bool {
             && login.or_else(|| entry.first("smtp.mailfrom")).is_some_and(is_from)
     };
     let mut entries = believed.entries("auth").peekable();
-    entries.peek().is_some() && entries.all(proves)
+    let submitted = entries.peek().is_some() && entries.all(proves);
+    submitted && !believed.malformed && dmarc(believed, from.domain(), strict) < Dmarc::Quarantine
 }
 
 /// An aligned signature that verified, and no other result for the same signer and selector.

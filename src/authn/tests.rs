@@ -306,13 +306,26 @@ fn a_trusted_sealer_counts_where_the_relay_says_that_the_chain_holds() {
         ("arc=pass", set(2, "evil.example", PASS) + &pass, "unproven"),
         ("arc=pass", String::new(), "unproven"),
         // The newest sealer's own results count, not those that came to it.
-        ("arc=pass", both("dmarc=fail header.from=approved.example"), "unproven"),
+        ("arc=pass", both("dmarc=fail header.from=approved.example"), "disproven-"),
         ("arc=pass", both("arc=pass; dmarc=none"), "unproven"),
         ("arc=pass", both(PASS), "proven"),
         // What it sealed is no proof of this From.
         ("arc=pass", set(1, lists, "dmarc=pass header.from=partner.example"), "unproven"),
         ("arc=pass", set(1, lists, "dmarc=pass"), "unproven"),
-        ("arc=pass", set(1, lists, "dmarc=fail (dmarc=pass) header.from=approved.example"), "unproven"),
+        ("arc=pass", set(1, lists, "dmarc=fail (dmarc=pass) header.from=approved.example"), "disproven-"),
+        // For worse, too.
+        ("arc=pass", set(1, lists, FAIL), "disproven-"),
+        (
+            "arc=pass",
+            set(1, lists, "dmarc=fail policy.dmarc=quarantine header.from=approved.example"),
+            "unproven-",
+        ),
+        (
+            "arc=pass; dmarc=fail action=quarantine header.from=approved.example",
+            set(1, lists, "none"),
+            "unproven-",
+        ),
+        ("arc=pass; dmarc=fail action=none header.from=approved.example", set(1, lists, FAIL), "disproven-"),
         ("arc=pass", set(1, lists, "auth=pass smtp.auth=boss@approved.example"), "unproven"),
         ("arc=pass", set(1, lists, "spf=pass smtp.mailfrom=approved.example"), "unproven"),
         ("arc=pass", set(1, lists, "dkim=pass header.d=evil.example"), "unproven"),
@@ -343,6 +356,94 @@ fn a_trusted_sealer_counts_where_the_relay_says_that_the_chain_holds() {
                 judged(&sealers, "198.51.100.1", &top, "boss@approved.example").standing,
                 Standing::Proven
             );
+        }
+    }
+}
+
+/// What the relay itself has found proven, no forwarder takes back.
+#[test]
+fn a_sealed_failure_takes_no_proof_back() {
+    let sealers = RelayTrust { arc_sealers: vec!["lists.example".parse().unwrap()], ..trust() };
+    for relay in [PASS, "auth=pass smtp.auth=boss@approved.example", "dkim=pass header.d=approved.example"] {
+        let top = format!(
+            "Authentication-Results: mx.desk.example; arc=pass; {relay}\nReceived: from a by mx.desk.example; x\n{}",
+            set(1, "lists.example", FAIL)
+        );
+        assert_eq!(word(&judged(&sealers, PEER, &top, "boss@approved.example")), "proven", "{relay}");
+    }
+}
+
+/// Names in other letters, quotes and odd spellings, as relays and forgers write them: the same domain or address, or no proof.
+#[test]
+fn only_the_same_name_is_ours() {
+    let from_bucher = [
+        ("dmarc=pass header.from=xn--bcher-kva.approved.example", "proven"),
+        ("dmarc=pass header.from=XN--BCHER-KVA.Approved.Example", "proven"),
+        ("dmarc=pass header.from=\"b\u{fc}cher.approved.example\"", "proven"),
+        ("dmarc=pass header.from=B\u{dc}CHER.approved.example", "proven"),
+        ("dkim=pass header.d=b\u{fc}cher.approved.example", "proven"),
+        ("dkim=pass header.i=\"\\\"x@evil.example\\\" y\"@xn--bcher-kva.approved.example", "proven"),
+        ("dkim=pass header.i=\"x@approved.example\"@evil.example", "unproven"),
+        ("dmarc=pass header.from=bucher.approved.example", "unproven"),
+        ("dmarc=pass header.from=xn--bcher-kva.approved.example.", "unproven"),
+        ("dmarc=pass header.from=\"xn--bcher-kva.approved.example,evil.example\"", "unproven"),
+        ("dmarc=pass header.from=\u{24d0}pproved.example", "unproven"),
+        ("dmarc=pass header.from=", "unproven"),
+        ("dmarc=pass (header.from=xn--bcher-kva.approved.example)", "unproven"),
+        ("dmarc=pass reason=\"header.from=xn--bcher-kva.approved.example\"", "unproven"),
+        ("dmarc=pass header.from =(x) xn--bcher-kva.approved.example", "proven"),
+        ("auth=pass smtp.auth=ann@xn--bcher-kva.approved.example", "proven"),
+        ("auth=pass smtp.auth=ANN@b\u{fc}cher.approved.example", "proven"),
+        ("auth=pass smtp.auth=ann+x@xn--bcher-kva.approved.example", "unproven"),
+        ("auth=pass smtp.auth=ann@approved.example", "unproven"),
+        ("auth=pass smtp.auth=\"ann@xn--bcher-kva.approved.example\"@evil.example", "unproven"),
+        ("auth=pass smtp.auth=ann smtp.mailfrom=eve@xn--bcher-kva.approved.example", "unproven"),
+        (
+            "auth=pass smtp.auth=ann@xn--bcher-kva.approved.example; auth=pass smtp.auth=eve@approved.example",
+            "unproven",
+        ),
+    ];
+    let odd_local = [
+        ("auth=pass smtp.auth=\"\\\"ann smith\\\"@approved.example\"", "proven"),
+        ("auth=pass smtp.auth=ann smith@approved.example", "unproven"),
+        ("auth=pass smtp.auth=smith@approved.example", "unproven"),
+    ];
+    let both = from_bucher.map(|row| ("ann@xn--bcher-kva.approved.example", row)).into_iter();
+    for (from, (results, expected)) in
+        both.chain(odd_local.map(|row| ("\"ann smith\"@approved.example", row)))
+    {
+        let top =
+            format!("Authentication-Results: mx.desk.example; {results}\nReceived: by mx.desk.example; x");
+        assert_eq!(word(&judged(&trust(), PEER, &top, from)), expected, "{results}");
+    }
+}
+
+/// Results in several fields of the relay count together.
+#[test]
+fn results_in_several_fields_count_together() {
+    for (fields, expected) in [
+        (["spf=none", PASS], "proven"),
+        ([PASS, "dkim=fail header.d=approved.example"], "proven"),
+        ([PASS, "dmarc=temperror header.from=approved.example"], "unproven"),
+        ([PASS, "dmarc=pass header.from=partner.example"], "unproven"),
+        (["dkim=pass header.d=approved.example", FAIL], "disproven-"),
+        (["dkim=pass header.d=approved.example", "dmarc=permerror header.from=approved.example"], "unproven"),
+        (
+            [
+                "dkim=pass header.d=approved.example header.s=a",
+                "dkim=fail header.d=approved.example header.s=a",
+            ],
+            "unproven",
+        ),
+        (["auth=pass smtp.auth=boss@approved.example", "auth=none"], "unproven"),
+        (["auth=pass smtp.auth=boss@approved.example", FAIL], "disproven-"),
+    ] {
+        for fields in [fields, [fields[1], fields[0]]] {
+            let fields = fields
+                .map(|results| format!("Authentication-Results: mx.desk.example; {results}\n"))
+                .concat();
+            let top = format!("{fields}Received: by mx.desk.example; x");
+            assert_eq!(word(&judged(&trust(), PEER, &top, "boss@approved.example")), expected, "{fields}");
         }
     }
 }

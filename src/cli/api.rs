@@ -32,11 +32,6 @@ pub(crate) struct ApiArgs {
 }
 
 impl ApiArgs {
-    /// The configuration named, or the first that is there.
-    pub(crate) fn config(&self) -> Result<Config, Failure> {
-        self.config.load()
-    }
-
     /// A client; reads the configuration only for what the flags leave open.
     pub(crate) fn client(&self) -> Result<Api, Failure> {
         let config = match (&self.url, &self.token) {
@@ -51,6 +46,13 @@ impl ApiArgs {
         };
         let configured = config.and_then(|config| config.http.admin_token).map(|token| token.0);
         Ok(Api::new(base, self.token.clone().or(configured)))
+    }
+}
+
+impl ApiArgs {
+    /// The configuration, for what is done beside the API on the daemon's machine.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        self.config.load()
     }
 }
 

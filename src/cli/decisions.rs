@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     CommandResult, Failure,
-    api::{Api, ApiArgs},
+    api::{Api, ApiArgs, segment},
     show::{Column, column, cut_column},
 };
 use crate::{
@@ -33,6 +33,23 @@ pub(super) struct Args {
 enum Command {
     List(ListArgs),
     Show(ShowArgs),
+    Reprocess(ReprocessArgs),
+}
+
+/// Decide a dropped mail again as if it came in now, after a setting was mended; its bytes must still be kept
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  vestibule decisions reprocess 0192f0c1-7a3e-7bbb-8f00-3d4e5f60718a --project IT"
+)]
+struct ReprocessArgs {
+    /// The mail's id, as `decisions list` shows it
+    #[arg(value_name = "MAIL-ID")]
+    id: MailId,
+    /// The project, where it was dropped for several
+    #[arg(long, value_name = "KEY")]
+    project: Option<ProjectKey>,
+    #[command(flatten)]
+    api: ApiArgs,
 }
 
 /// The newest decisions
@@ -116,6 +133,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
         None => list(&args.list, out),
         Some(Command::List(args)) => list(args, out),
         Some(Command::Show(args)) => show(args, out),
+        Some(Command::Reprocess(args)) => reprocess(args, out),
     }
 }
 
@@ -173,6 +191,21 @@ fn write_line(item: &Value, json: bool, out: &mut dyn Write) -> CommandResult {
         text("sender")
     );
     Ok(writeln!(out, "{}", line.trim_end())?)
+}
+
+fn reprocess(args: &ReprocessArgs, out: &mut dyn Write) -> CommandResult {
+    let project = args.project.as_ref().map(|key| format!("?project={}", segment(key.as_str())));
+    let path = format!("/api/v1/decisions/{}/reprocess{}", args.id, project.unwrap_or_default());
+    let done = args.api.client()?.post(&path, None)?;
+    if args.api.json {
+        return Ok(writeln!(out, "{done}")?);
+    }
+    let text = |name: &str| done[name].as_str().unwrap_or_default().to_owned();
+    match done["request"].as_str() {
+        Some(request) => writeln!(out, "created {request} ({})", text("reason"))?,
+        None => writeln!(out, "held {} ({})", text("held"), text("reason"))?,
+    }
+    Ok(())
 }
 
 impl Filter {

@@ -1,5 +1,5 @@
 //! The command line: one file a command. Commands that ask a running daemon are clients of its HTTP API; none but
-//! `serve` and `demo` opens a store.
+//! `serve`, `demo`, `restore` and `store` opens a store, and those through `app`.
 
 mod accounts;
 mod api;
@@ -15,6 +15,7 @@ pub mod replay;
 mod requests;
 mod serve;
 mod show;
+mod store;
 mod verification;
 mod what_if;
 mod who;
@@ -55,6 +56,9 @@ enum Command {
     WhatIf(what_if::Args),
     Who(who::Args),
     Verification(verification::Args),
+    Backup(store::BackupArgs),
+    Restore(store::RestoreArgs),
+    Store(store::Args),
 }
 
 /// Does what the command line asks for.
@@ -80,6 +84,9 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::WhatIf(args) => what_if::run(&args, &mut out)?,
         Command::Who(args) => who::run(&args, &mut out)?,
         Command::Verification(args) => verification::run(&args, &mut out)?,
+        Command::Backup(args) => store::backup(&args, &mut out)?,
+        Command::Restore(args) => store::restore(&args, &mut out)?,
+        Command::Store(args) => store::run(&args, &mut out)?,
     }
     Ok(out.flush()?)
 }

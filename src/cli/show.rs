@@ -314,8 +314,8 @@ mod tests {
         let decision = json!({"sender": "a@b.example", "at": "T", "reason": "mail-loop", "outcome": "drop"});
         assert_eq!(
             text(|out| record(out, &decision)),
-            "at       T\nsender   a@b.example\noutcome  drop\nreason   mail-loop (our own mail come back, or more than \
-             100 Received fields)\n"
+            "at       T\nsender   a@b.example\noutcome  drop\nreason   mail-loop (our own mail come back, or one that \
+             goes round in circles)\n"
         );
     }
 

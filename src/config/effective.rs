@@ -10,6 +10,7 @@ use super::model::{
     AuthenticationConfig, BareNewlines, Config, LogAddresses, LogFormat, OnDrop, Project, Relay,
     RelaySecurity, SmtpRelay,
 };
+use super::retention::{Keep, Retention};
 use crate::{
     access::{DomainList, SenderList},
     authn::{AuthenticationMode, ResultsFormat},
@@ -29,6 +30,7 @@ impl Config {
             "smtp": smtp(self),
             "http": http(self),
             "store": store(self),
+            "retention": retention(self),
             "mail": mail(self),
             "verification": verification(self),
             "authentication": authentication(self),
@@ -87,6 +89,20 @@ fn smtp(config: &Config) -> Value {
             "per_peer_per_minute": smtp.per_peer_per_minute.map_or(0, Into::into),
             "per_envelope_sender_per_hour": smtp.per_envelope_sender_per_hour.map_or(0, Into::into),
         },
+    })
+}
+
+fn retention(config: &Config) -> Value {
+    let kept = |keep: Keep| match keep {
+        Keep::For(length) => duration(length),
+        Keep::Forever => "forever".to_owned(),
+    };
+    let Retention { dropped_mail, ended_holds, requests, decisions } = config.retention;
+    json!({
+        "dropped_mail": kept(dropped_mail),
+        "ended_holds": kept(ended_holds),
+        "requests": kept(requests),
+        "decisions": kept(decisions),
     })
 }
 

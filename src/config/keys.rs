@@ -242,6 +242,46 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "retention",
+        meaning: &[
+            "How long what is kept stays. What is past its time goes when it is a fifth of its segment, looked for twice a day;",
+            "all of it goes with `vestibule store compact` and POST /api/v1/store/compact.",
+        ],
+        keys: &[
+            key(
+                "dropped_mail",
+                Default("\"7d\""),
+                &[
+                    "Bytes of dropped mails, so that a mistaken drop can be taken in again (vestibule decisions reprocess);",
+                    "copies of mails that were taken never. 0 = never kept; a duration, or \"forever\".",
+                ],
+            ),
+            key(
+                "ended_holds",
+                Default("\"7d\""),
+                &[
+                    "Bytes of holds that ended in a drop: expired, discarded, not the reader's. 0, a duration, or \"forever\".",
+                ],
+            ),
+            key(
+                "requests",
+                Default("\"forever\""),
+                &[
+                    "Bytes of requests and comments: text, attachments, raw mail. A duration of at least \"1d\", or \"forever\".",
+                    "The request itself stays.",
+                ],
+            ),
+            key(
+                "decisions",
+                Default("\"400d\""),
+                &[
+                    "The record of drops and of holds that ended in one: envelope, subject, trail. At least as long as the bytes",
+                    "of drops and ended holds; a duration of at least \"1d\", or \"forever\".",
+                ],
+            ),
+        ],
+    },
+    Section {
         name: "mail",
         meaning: &["The mail that the daemon sends."],
         keys: &[

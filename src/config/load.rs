@@ -90,6 +90,7 @@ fn read<'d>(
     let smtp = sections::smtp(r, folder, read_file);
     let http = sections::http(r, folder, read_file);
     let store = sections::store(r, folder);
+    let retention = sections::retention(r);
     let mail = sections::mail(r, folder, read_file);
     let verification = sections::verification(r);
     let authentication = authentication::authentication(r);
@@ -112,6 +113,7 @@ fn read<'d>(
         smtp: smtp?.0,
         http: http?,
         store: store?,
+        retention: retention?,
         mail: mail?,
         verification: verification?.0,
         authentication: authentication?,

@@ -6,6 +6,7 @@ use std::{collections::HashSet, net::SocketAddr, num::NonZeroU32, path::PathBuf,
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 
+use super::retention::Retention;
 use crate::{
     access::{AccessSettings, OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
@@ -28,6 +29,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `[store]`.
     pub store: StoreConfig,
+    /// `[retention]`.
+    pub retention: Retention,
     /// `[mail]`.
     pub mail: MailConfig,
     /// `[verification]`.

@@ -11,6 +11,7 @@ use super::{
     },
     names::{self, Inbox, SenderEntry},
     reader::{Placed, Reader, Scope},
+    retention::Retention,
     texts, tls, urls,
     values::{self, Wrong},
     words,
@@ -155,6 +156,32 @@ pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
         duplicate_window: duplicate_window?,
         one_request_per_mail: one_request_per_mail?,
     })
+}
+
+pub(super) fn retention(r: &mut Reader<'_>) -> Option<Retention> {
+    let at = scope(r, "retention")?;
+    let dropped_mail = r.value(&at, "dropped_mail", values::keep);
+    let ended_holds = r.value(&at, "ended_holds", values::keep);
+    let requests = r.value(&at, "requests", values::keep_a_day);
+    let decisions = r.value(&at, "decisions", values::keep_a_day);
+    let retention = Retention {
+        dropped_mail: dropped_mail?,
+        ended_holds: ended_holds?,
+        requests: requests?,
+        decisions: decisions?,
+    };
+    for (name, kept) in [("dropped_mail", retention.dropped_mail), ("ended_holds", retention.ended_holds)] {
+        if kept.outlasts(retention.decisions) {
+            let wrong = Wrong::new(
+                format!(
+                    "shorter than retention.{name}; a mail's bytes can't be found without the record of its decision"
+                ),
+                format!("write at least what retention.{name} says"),
+            );
+            r.mistake(&at, "decisions", wrong);
+        }
+    }
+    Some(retention)
 }
 
 pub(super) fn mail(r: &mut Reader<'_>, folder: &Path, read_file: &ReadFile<'_>) -> Option<MailConfig> {

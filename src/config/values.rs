@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{Span, SpanRelativeTo};
 use toml::de::DeValue;
 
-use super::reader::kind;
+use super::{reader::kind, retention::Keep};
 
 /// Longest duration that is taken: ten years. Longer ones are slips, and times far ahead can't be written down.
 const MAX_DURATION: Duration = Duration::from_hours(10 * 365 * 24);
@@ -174,6 +174,27 @@ pub(super) fn duration_or_zero(value: &DeValue<'_>) -> Read<Duration> {
         return Err(Wrong::new(format!("\"{text}\" is longer than ten years"), "write at most \"3650d\""));
     }
     Ok(length)
+}
+
+/// How long something is kept: a duration, 0, or `"forever"`.
+pub(super) fn keep(value: &DeValue<'_>) -> Read<Keep> {
+    if value.as_str().is_some_and(|text| text.trim() == "forever") {
+        return Ok(Keep::Forever);
+    }
+    duration_or_zero(value).map(Keep::For).map_err(|wrong| {
+        let fix = format!("{}, or \"forever\"", wrong.fix);
+        Wrong::new(wrong.problem, fix)
+    })
+}
+
+/// The same, for at least a day.
+pub(super) fn keep_a_day(value: &DeValue<'_>) -> Read<Keep> {
+    match keep(value)? {
+        Keep::For(length) if length < Duration::from_hours(24) => {
+            Err(Wrong::new("less than a day", "write at least \"1d\", or \"forever\""))
+        }
+        kept => Ok(kept),
+    }
 }
 
 #[cfg(test)]

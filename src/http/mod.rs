@@ -26,6 +26,7 @@ use crate::{
     config::Config,
     ops::{Ops, Shutdown},
     store::Store,
+    types::{MailId, ProjectKey, Time},
     verify::{PageView, Verify},
 };
 pub use server::serve;
@@ -48,6 +49,29 @@ pub type Explain = Arc<
         + Sync,
 >;
 
+/// A dropped mail, decided again; the project where it was dropped for several.
+pub type Reprocess = Arc<
+    dyn Fn(
+            MailId,
+            Option<ProjectKey>,
+        ) -> Pin<Box<dyn Future<Output = Result<serde_json::Value, NotReprocessed>> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// Why a dropped mail was not decided again; the texts are for the client.
+#[derive(Debug, Clone)]
+pub enum NotReprocessed {
+    /// No such drop is on record.
+    NotFound(String),
+    /// Its bytes are gone: until when they were kept.
+    Gone(Option<Time>),
+    /// Nothing was changed, and why; the reason code, or what it has become before.
+    Conflict(String, Option<(&'static str, String)>),
+    /// The store is not available; for the log.
+    Unavailable(String),
+}
+
 /// What the HTTP side needs of the daemon. Cheap to clone.
 #[derive(Clone)]
 pub struct State {
@@ -61,6 +85,8 @@ pub struct State {
     pub ops: Ops,
     /// `POST /api/v1/explain`.
     pub explain: Explain,
+    /// `POST /api/v1/decisions/ID/reprocess`.
+    pub reprocess: Reprocess,
     /// Whether the other parts of the daemon are ready, or what they wait for.
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// When to stop.

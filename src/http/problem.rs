@@ -41,6 +41,19 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, format!("{name}: {detail}")).with("parameter", name)
     }
 
+    /// 410: the bytes of a mail were past their time (`[retention]`).
+    pub(super) fn expired(until: Option<Time>) -> Self {
+        let detail = until.map_or_else(
+            || "The bytes of this mail are not kept any more; see [retention].".to_owned(),
+            |until| format!("The bytes of this mail were kept until {until}; see [retention]."),
+        );
+        let problem = Self::new(StatusCode::GONE, detail);
+        match until {
+            Some(until) => problem.with("kept_until", until.to_string()),
+            None => problem,
+        }
+    }
+
     /// 422: the body can be read, but not be done.
     pub(super) fn unprocessable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
@@ -118,6 +131,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::BadCursor(_) => Self::parameter("cursor", "none of this list; take it from \"next\""),
+            StoreError::Expired(until) => Self::expired(until),
             StoreError::Unavailable(_) | StoreError::Damaged(_) => Self::unavailable(error.to_string()),
         }
     }

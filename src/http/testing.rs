@@ -171,6 +171,18 @@ impl Store for Accounts {
     async fn sweep(&self, _: Time, _: Time, _: usize) -> Result<usize, CommitError> {
         Ok(0)
     }
+    async fn dropped(&self, _: MailId, _: Time) -> Result<Vec<Dropped>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
+        Err(CommitError::Unavailable("there is none".into()))
+    }
+    async fn drop_snapshot(&self) -> Result<(), CommitError> {
+        Ok(())
+    }
+    async fn compact(&self, _: &Retention, _: Time, _: Effort) -> Result<Compacted, CommitError> {
+        Ok(Compacted::default())
+    }
     fn health(&self) -> Health {
         let broken = *self.broken.lock().unwrap();
         Health {
@@ -229,6 +241,12 @@ fn config() -> Config {
             min_free: 0,
             duplicate_window: 7 * day,
             one_request_per_mail: false,
+        },
+        retention: Retention {
+            dropped_mail: Keep::For(7 * day),
+            ended_holds: Keep::For(7 * day),
+            requests: Keep::Forever,
+            decisions: Keep::For(400 * day),
         },
         mail: MailConfig {
             relay: Relay::Directory("outbound".into()),
@@ -311,6 +329,9 @@ impl Server {
             store: dynamic,
             config: Arc::clone(&config),
             ops,
+            reprocess: Arc::new(|_, _| {
+                Box::pin(async { Err(super::NotReprocessed::NotFound("There is none.".to_owned())) })
+            }),
             explain: Arc::new(|question| {
                 Box::pin(async move {
                     if question.raw.is_empty() {

@@ -18,8 +18,7 @@ pub(super) fn mails(
     (reason, project, disposition): (Reason, &ProjectKey, &Disposition),
 ) -> Vec<Effect> {
     let Ok(address) = &incoming.sender else { return Vec::new() };
-    let opens = *disposition == Disposition::Open;
-    if !opens || incoming.standing != Standing::Proven || !incoming.may_answer() {
+    if !disposition.opens() || incoming.standing != Standing::Proven || !incoming.may_answer() {
         return Vec::new();
     }
     let answered = Answered {

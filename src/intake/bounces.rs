@@ -5,7 +5,7 @@ use crate::{
     mail::{Bounce, bounce},
     ops::{AcknowledgementEnded, BounceReceived, ConfirmationEnded, Event, VerificationFailed},
     smtp::Route,
-    store::{Effect, SentAbout, SentMail},
+    store::{Committed, Effect, SentAbout, SentMail},
     types::DeliveryId,
 };
 
@@ -29,23 +29,26 @@ pub(super) fn effects(incoming: &Incoming<'_>) -> Vec<Effect> {
 }
 
 impl Intake {
-    /// Says what came back, and what it ends.
-    pub(super) async fn report_bounces(&self, incoming: &Incoming<'_>) {
-        for delivery in returned(incoming) {
-            // A store that can't be read now has kept the bounce all the same.
-            let sent = self.store.sent(delivery).await.ok().flatten();
-            let (result, words) = match bounce(incoming.raw, incoming.message) {
-                Bounce::Failed(words) if sent.is_none() => ("unknown", words),
-                Bounce::Failed(words) => ("failed", words),
-                Bounce::Delayed(words) => ("delayed", words),
-                Bounce::NoBounce => ("not-a-bounce", String::new()),
-            };
-            let (mail_id, id) = (incoming.envelope.mail_id.to_string(), delivery.to_string());
-            BounceReceived { mail_id, delivery: id, result, words: &words }.emit(&self.ops);
-            if let ("failed", Some(sent)) = (result, sent) {
-                self.report_undeliverable(&sent, &words);
-            }
+    /// Says what came back, and what that ends: once, however often it comes.
+    pub(super) async fn report_bounces(&self, incoming: &Incoming<'_>, committed: &Committed) {
+        let deliveries: Vec<DeliveryId> = returned(incoming).collect();
+        if deliveries.is_empty() {
+            return;
         }
+        let (said, words) = match bounce(incoming.raw, incoming.message) {
+            Bounce::Failed(words) => ("failed", words),
+            Bounce::Delayed(words) => ("delayed", words),
+            Bounce::NoBounce => ("not-a-bounce", String::new()),
+        };
+        for delivery in deliveries {
+            // A store that can't be read now has kept the bounce all the same.
+            let is_known =
+                said != "failed" || self.store.sent(delivery).await.is_ok_and(|sent| sent.is_some());
+            let result = if is_known { said } else { "unknown" };
+            let (mail_id, delivery) = (incoming.envelope.mail_id.to_string(), delivery.to_string());
+            BounceReceived { mail_id, delivery, result, words: &words }.emit(&self.ops);
+        }
+        committed.returned.iter().for_each(|sent| self.report_undeliverable(sent, &words));
     }
 
     fn report_undeliverable(&self, sent: &SentMail, words: &str) {

@@ -24,12 +24,32 @@ pub(super) async fn view(
 }
 
 impl Incoming<'_> {
-    /// Where it is remembered, for each project; nowhere without a sender.
+    /// Where copies of it are looked for: in each of its projects, or in all; nowhere without a sender.
     pub(super) fn once(&self) -> Vec<Once> {
-        let message_id = self.message.message_id.as_deref();
-        let once =
-            |project: &&Project| Some(Once::of(&project.key, message_id, self.once_key(&project.key)?));
-        self.projects.iter().filter_map(once).collect()
+        if self.config.store.one_request_per_mail {
+            return self.config.projects.iter().filter_map(|project| self.once_in(&project.key)).collect();
+        }
+        self.projects.iter().filter_map(|project| self.once_in(&project.key)).collect()
+    }
+
+    /// Where no copy may have been seen when the project takes it: in the others, where one mail is one request.
+    pub(super) fn once_elsewhere(&self, project: &ProjectKey) -> Vec<Once> {
+        let others = self.config.projects.iter().filter(|other| other.key != *project);
+        let others = others.filter(|_| self.config.store.one_request_per_mail);
+        others.filter_map(|other| self.once_in(&other.key)).collect()
+    }
+
+    /// Another project that has seen a copy.
+    pub(super) fn seen_elsewhere(&self, view: &SenderView) -> Option<&ProjectKey> {
+        let has_seen = |project: &&Project| {
+            let once = self.once_key(&project.key);
+            view.duplicates.iter().any(|seen| Some(seen.digest) == once)
+        };
+        self.config.projects.iter().find(has_seen).map(|project| &project.key)
+    }
+
+    fn once_in(&self, project: &ProjectKey) -> Option<Once> {
+        Some(Once::of(project, self.message.message_id.as_deref(), self.once_key(project)?))
     }
 
     /// Since when copies count.

@@ -55,7 +55,10 @@ async fn verify(
         return Verdict::of(Evidence { findings, ..Evidence::believed() });
     }
     let Some(verifier) = verifier else { return unasked("DNS can't be asked") };
-    let relays = config.smtp.allow_from.iter().chain(&settings.relay.internal_relays);
+    // Who may tell of a client and tells of none: the address is its own.
+    let smtp = &config.smtp;
+    let tellers = smtp.xclient_from.iter().chain(&smtp.proxy_from);
+    let relays = smtp.allow_from.iter().chain(tellers).chain(&settings.relay.internal_relays);
     let claim = Claim {
         raw: raw.clone(),
         from: from.clone(),

@@ -6,6 +6,7 @@ mod explain;
 mod gather;
 mod judge;
 mod plan;
+mod reprocess;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 pub use explain::{Explained, Question, explain, explain_with};
 use plan::{Incoming, Intention, Intentions};
+pub use reprocess::{NotReprocessed, Reprocessed};
 
 use crate::{
     authn::{Verdict, Verifier},
@@ -122,7 +124,7 @@ impl Intake {
         match self.commit(&incoming).await {
             Ok((intentions, committed)) => {
                 self.report(&incoming, &intentions, &committed, begun.elapsed());
-                self.report_bounces(&incoming).await;
+                self.report_bounces(&incoming, &committed).await;
                 delivery(&incoming, &intentions)
             }
             Err(failed) => {

@@ -275,8 +275,10 @@ impl Fold<'_, '_> {
             trail: verdict.trail,
             disposition,
             once: once.filter(|_| !drops),
+            once_elsewhere: if drops { Vec::new() } else { incoming.once_elsewhere(&project.key) },
             once_since: incoming.once_since(self.planning.now),
             standing: incoming.standing,
+            basis: None,
             settings_version: incoming.config.version.clone(),
             facts: Some(recorded),
         }));
@@ -294,7 +296,10 @@ impl Fold<'_, '_> {
                 Kept::Held(held) => format!("seen before: it waits, {held}"),
             });
         }
-        let first = self.taken_by.as_ref().filter(|_| self.incoming.config.store.one_request_per_mail)?;
+        if !self.incoming.config.store.one_request_per_mail {
+            return None;
+        }
+        let first = self.taken_by.as_ref().or_else(|| self.incoming.seen_elsewhere(&self.view))?;
         Some(format!("{first} has it, and store.one_request_per_mail is on"))
     }
 
@@ -318,8 +323,10 @@ impl Fold<'_, '_> {
                 Disposition::Hold { held, expires_at }
             }
             Outcome::Drop => {
-                // What the parser failed on is worth a look (threat M07).
-                let keep_raw = incoming.message.author == Err(UnusableSender::ParserFailed);
+                // A mistaken drop can be taken in again; of a copy the first one is there. What the parser failed on is
+                // worth a look whatever the settings (threat M07): it goes with the next compaction then.
+                let kept = !incoming.config.retention.dropped_mail.is_never() && reason != Reason::Duplicate;
+                let keep_raw = kept || incoming.message.author == Err(UnusableSender::ParserFailed);
                 Disposition::Drop { keep_raw }
             }
         }

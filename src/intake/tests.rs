@@ -285,7 +285,8 @@ fn a_minted_message_id_is_a_loop() {
         let raw = Bytes::from(RAW.replace("ID: <a@approved.example>", &format!("ID: <{id}@x.example>")));
         let message = mail::read(&raw);
         let envelope = envelope(&["it@help.example.com"], "x@y.example", &config);
-        let incoming = Incoming::new(&envelope, &raw, &message, &config, Evidence::believed());
+        let mut incoming = Incoming::new(&envelope, &raw, &message, &config, Evidence::believed());
+        incoming.ours = message.message_id.as_deref().is_some_and(|id| key.read_message_id(id).is_some());
         assert_eq!(outcome(&incoming, SenderView::default(), &config).0, [expected], "{id}");
     }
 }

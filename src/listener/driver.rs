@@ -200,8 +200,8 @@ where
     fn speaks_for(&mut self, client: Option<IpAddr>) -> Option<Input<'static>> {
         if let Some(client) = client {
             SessionRelayed { session: self.id, peer: self.peer, client }.emit(&self.shared.parts.ops);
-            self.peer = client;
         }
+        self.peer = client.unwrap_or(self.relay);
         None
     }
 

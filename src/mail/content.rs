@@ -130,7 +130,7 @@ impl Body {
                     let html = self.text_of(&part);
                     self.push(&text::from_html(&html));
                 }
-                kind if kind.starts_with("text/") => self.push_plain(&part),
+                kind if kind.starts_with("text/") || kind.starts_with("multipart/") => self.push_plain(&part),
                 // Inline images stand among the attachments.
                 _ => {}
             }

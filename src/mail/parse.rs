@@ -150,9 +150,12 @@ impl<'a> Part<'a> {
         media_type(self.part.content_type())
     }
 
-    /// Text whose multipart never ends (RFC 2046 §5.1.1 asks for a last boundary; cut mails have none). The parser puts it
-    /// among the attachments; for people it is the mail.
+    /// Text whose multipart never ends (RFC 2046 §5.1.1 asks for a last boundary; cut mails have none), and a multipart
+    /// whose boundary is missing, undivided. The parser puts both among the attachments; for people they are the mail.
     fn is_cut_off_text(&self) -> bool {
+        if self.media_type().starts_with("multipart/") {
+            return true;
+        }
         let attached = self.part.content_disposition().is_some_and(ContentType::is_attachment);
         self.part.is_encoding_problem
             && !attached
@@ -279,8 +282,7 @@ fn with_line_end(value: &[u8]) -> Cow<'_, [u8]> {
     if value.ends_with(b"\n") { Cow::Borrowed(value) } else { Cow::Owned([value, b"\n"].concat()) }
 }
 
-/// Text in a charset; `None` where the name says nothing. Without one, and in ASCII with more than ASCII: UTF-8 if it is
-/// that, else Windows-1252, which is what such mail mostly is.
+/// Text in a charset; `None` where the name says nothing. Without one, or in false ASCII: UTF-8, else Windows-1252.
 pub(super) fn decode_charset(name: &str, bytes: &[u8]) -> Option<String> {
     let name = name.trim().trim_matches(['"', '\'']);
     match name.to_ascii_lowercase().as_str() {
@@ -374,8 +376,7 @@ const fn sextet(byte: u8) -> Option<u8> {
     }
 }
 
-/// The character that a reference names, without `&` and `;`. Numbers of the C1 range are those of Windows-1252 (HTML,
-/// *numeric character reference end state*).
+/// The character that a reference names, without `&` and `;`. C1 numbers are those of Windows-1252 (HTML).
 pub(super) fn entity(name: &str) -> Option<char> {
     if let Some(number) = name.strip_prefix('#') {
         let (digits, radix) =

@@ -218,6 +218,10 @@ impl Event for MailDecided<'_> {
             if self.held.is_some() {
                 metrics.holds_made.inc();
             }
+        } else if self.basis == Some(crate::access::Basis::Reprocessed.as_str()) {
+            if self.held.is_some() {
+                metrics.holds_made.inc();
+            }
         } else {
             metrics.holds_resolved.get_or_create(&labels).inc();
         }
@@ -688,6 +692,36 @@ impl Event for StoreOpened<'_> {
             None => line!(ops, Level::INFO, "store.opened", replayed = self.replayed),
             Some(why) => line!(ops, Level::WARN, "store.opened", replayed = self.replayed, rebuilt = why),
         }
+    }
+}
+
+/// `store.compacted`: what was past its retention is gone.
+pub struct StoreCompacted {
+    parts: [u64; 4],
+    took: Duration,
+}
+
+impl StoreCompacted {
+    /// Decisions retired, segments written anew, files removed, bytes given back; and how long it took.
+    pub fn new(parts: [u64; 4], took: Duration) -> Self {
+        Self { parts, took }
+    }
+}
+
+impl Event for StoreCompacted {
+    fn emit(self, ops: &Ops) {
+        let [decisions, segments, files, freed] = self.parts;
+        let took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        line!(
+            ops,
+            Level::INFO,
+            "store.compacted",
+            decisions = decisions,
+            segments = segments,
+            files = files,
+            freed = freed,
+            took_ms = took_ms
+        );
     }
 }
 

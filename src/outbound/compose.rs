@@ -14,6 +14,7 @@ use lettre::{
 use super::clean::one_line;
 use crate::{
     config::{self, Config},
+    mail::REPLY_MARKER,
     store::{Delivery, DeliveryKind},
     templates::{Content, Kind, Values},
     types::{EmailAddress, MintKey, ProjectKey, RequestId, Time},
@@ -190,6 +191,7 @@ impl Composer<'_> {
             ("project", named.unwrap_or_else(|| facts.project.to_string())),
             ("received", language.moment(facts.received_at)),
             ("contact", config.verification.contact.as_deref().and_then(one_line).unwrap_or_default()),
+            ("marker", REPLY_MARKER.to_owned()),
         ]
         .into();
         values.extend(facts.request.map(|request| ("request", request.to_string())));

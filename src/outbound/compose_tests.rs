@@ -321,6 +321,15 @@ fn an_acknowledgement_names_the_request_and_leads_replies_to_it() {
     assert!(!mail.contains("://") && mail.contains("IT-12") && mail.contains("Sunday 22 November 2026"));
     let composed = compose(&acknowledgement(false), &config()).unwrap();
     assert_eq!(composed.reverse_path, None);
+    for language in ["en", "de", "fr"] {
+        let mut config = config();
+        config.mail.language = language.parse().unwrap();
+        for last in [false, true] {
+            let content = content(&acknowledgement(last), &config).unwrap();
+            assert!(content.text.starts_with(crate::mail::REPLY_MARKER), "{language} {last}: {content:?}");
+            assert!(content.html.contains(crate::mail::REPLY_MARKER), "{language} {last}: {content:?}");
+        }
+    }
 }
 
 #[test]

@@ -13,11 +13,13 @@ use uuid::Uuid;
 
 use super::samples;
 use crate::{
+    config::Retention,
     store::{
-        AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
-        DecisionRow, Delivery, DeliveryKind, DeliveryRow, Health, HeldFilter, HeldRow, Job, Lease, Named,
-        Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
-        Settlement, Store, StoreError, Thread, TokenView, VerificationState, VerificationView,
+        AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView,
+        DecisionFilter, DecisionRow, Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health,
+        HeldFilter, HeldRow, Job, Lease, Named, Once, Page, PageRequest, Plan, Queue, RequestFilter,
+        RequestRow, SenderView, SentMail, Settled, Settlement, Snapshot, Store, StoreError, Thread,
+        TokenView, VerificationState, VerificationView,
     },
     types::{
         Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
@@ -293,6 +295,18 @@ impl Store for FakeOutbox {
         unreachable!("the worker does not ask this")
     }
     async fn sweep(&self, _: Time, _: Time, _: usize) -> Result<usize, CommitError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn dropped(&self, _: MailId, _: Time) -> Result<Vec<Dropped>, StoreError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn drop_snapshot(&self) -> Result<(), CommitError> {
+        Ok(())
+    }
+    async fn compact(&self, _: &Retention, _: Time, _: Effort) -> Result<Compacted, CommitError> {
         unreachable!("the worker does not ask this")
     }
     fn health(&self) -> Health {

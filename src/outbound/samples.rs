@@ -8,8 +8,8 @@ use crate::{
     access::{OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
-        AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
-        MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
+        AuthenticationConfig, BareNewlines, Config, HttpConfig, Keep, LogAddresses, LogConfig, LogFormat,
+        MailConfig, Mailbox, OnDrop, Project, Relay, Retention, SmtpConfig, StoreConfig, VerificationConfig,
         VerifyConfig,
     },
     smtp::RouteTable,
@@ -55,6 +55,12 @@ pub(super) fn config(relay: Relay) -> Config {
             admin_listen: None,
             public_url: "https://help.example.com".to_owned(),
             admin_token: None,
+        },
+        retention: Retention {
+            dropped_mail: Keep::For(Duration::ZERO),
+            ended_holds: Keep::For(Duration::ZERO),
+            requests: Keep::Forever,
+            decisions: Keep::Forever,
         },
         store: StoreConfig {
             path: PathBuf::from("data"),

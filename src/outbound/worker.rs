@@ -287,6 +287,7 @@ impl Try {
         let bytes = self.parts.store.raw(&body).await.map_err(|error| match error {
             StoreError::Unavailable(text) => SendError::Transient(words(&text)),
             StoreError::Damaged(text) | StoreError::BadCursor(text) => permanent(&text),
+            gone @ StoreError::Expired(_) => permanent(&gone.to_string()),
         })?;
         Ok(Outgoing { id: delivery.id, to: delivery.to.clone(), reverse_path, bytes })
     }

@@ -43,7 +43,8 @@ pub enum Action {
     StartTls,
     /// Send the replies, then make the handshake; answer with [`Input::Encrypted`]. No byte is left of what was read.
     Handshake,
-    /// A relay told for whom it speaks from now on: with an address, that is the peer. Then step again as for `Continue`.
+    /// A relay told for whom it speaks from now on: that address is the peer; without one, the relay itself is. Then step again
+    /// as for `Continue`.
     Peer(Option<IpAddr>),
     /// Ask for this many bytes of memory more; answer with [`Input::Memory`].
     Reserve(usize),

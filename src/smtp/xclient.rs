@@ -18,11 +18,35 @@ pub(super) const ONLY_XFORWARD: [&str; 2] = ["IDENT", "SOURCE"];
 /// Longest value in octets, decoded (RFC 5321 §4.5.3.1.2).
 const MAX_VALUE: usize = 255;
 
-/// What is known of the client; `None`: not told, or told as unknown.
+/// What is told of the client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Client {
-    pub(super) address: Option<IpAddr>,
-    pub(super) helo: Option<String>,
+    pub(super) address: Told<IpAddr>,
+    pub(super) helo: Told<String>,
+}
+
+/// One attribute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Told<T> {
+    /// Nothing is said of it: what was told before stands.
+    #[default]
+    Not,
+    /// The relay does not know it; what was told before was another client's.
+    Unknown,
+    /// This.
+    Known(T),
+}
+
+impl<T> Told<T> {
+    /// What stands after `later` was told, too.
+    pub(super) fn then(self, later: Self) -> Self {
+        if matches!(later, Self::Not) { self } else { later }
+    }
+
+    /// What is known.
+    pub(super) fn known(self) -> Option<T> {
+        if let Self::Known(value) = self { Some(value) } else { None }
+    }
 }
 
 /// Reads attributes. `None`: there is none, or one that is unknown, repeated or malformed.
@@ -38,9 +62,13 @@ pub(super) fn parse(rest: &str, further: &[&str]) -> Option<Client> {
         }
         let value = decoded(value)?;
         match (name.as_str(), value) {
+            ("ADDR", None) => client.address = Told::Unknown,
+            ("HELO", None) => client.helo = Told::Unknown,
             (_, None) => {}
-            ("ADDR", Some(value)) => client.address = Some(address(&value)?),
-            ("HELO", Some(value)) => client.helo = Some(value).filter(|value| !value.contains(' ')),
+            ("ADDR", Some(value)) => client.address = Told::Known(address(&value)?),
+            // A name with a space can't be one that EHLO told.
+            ("HELO", Some(value)) if value.contains(' ') => client.helo = Told::Unknown,
+            ("HELO", Some(value)) => client.helo = Told::Known(value),
             (name, Some(value)) => is_well_formed(name, &value).then_some(())?,
         }
         seen.push(name);
@@ -99,9 +127,16 @@ mod tests {
 
     #[test]
     fn attributes_are_read_in_any_case_and_order() {
+        fn told<T>(text: &str, known: impl FnOnce(&str) -> T) -> Told<T> {
+            match text {
+                "" => Told::Not,
+                "?" => Told::Unknown,
+                text => Told::Known(known(text)),
+            }
+        }
         let client = |address: &str, helo: &str| Client {
-            address: (!address.is_empty()).then(|| address.parse().unwrap()),
-            helo: (!helo.is_empty()).then(|| helo.to_owned()),
+            address: told(address, |text| text.parse().unwrap()),
+            helo: told(helo, str::to_owned),
         };
         for (text, wanted) in [
             ("ADDR=192.0.2.9", client("192.0.2.9", "")),
@@ -110,11 +145,10 @@ mod tests {
             ("ADDR=2001:db8::9", client("2001:db8::9", "")),
             ("NAME=a.example ADDR=192.0.2.9  HELO=b.example PROTO=esmtp", client("192.0.2.9", "b.example")),
             ("PORT=12345 DESTADDR=198.51.100.1 DESTPORT=25 LOGIN=me", client("", "")),
-            ("ADDR=[UNAVAILABLE] HELO=[tempunavail] NAME=[TEMPUNAVAIL]", client("", "")),
+            ("ADDR=[UNAVAILABLE] HELO=[tempunavail] NAME=[TEMPUNAVAIL]", client("?", "?")),
             ("HELO=+5B192.0.2.9+5d", client("", "[192.0.2.9]")),
             ("NAME=b+C3+BCcher.example", client("", "")),
-            // A name with a space can't be one that EHLO told.
-            ("HELO=two+20words", client("", "")),
+            ("HELO=two+20words", client("", "?")),
         ] {
             assert_eq!(parse(text, &ONLY_XCLIENT), Some(wanted), "{text}");
         }

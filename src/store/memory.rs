@@ -1,12 +1,11 @@
 //! The engine in memory: the same state machine over a map. For `explain`, which must touch no store, and for tests,
 //! which make it fail on demand.
 
+mod faults;
+
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -14,67 +13,25 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+pub use self::faults::Faults;
+
 use super::{
-    AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
-    DecisionRow, DeliveryRow, Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page, PageRequest,
-    Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Store, StoreError,
-    Thread, TokenView, VerificationView, audit,
+    AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView,
+    DecisionFilter, DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named,
+    Once, Order, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
+    Settlement, Snapshot, Store, StoreError, Thread, TokenView, VerificationView, audit,
     leases::Leases,
-    machine::{self, Counters, Event, PlanEvent, SettleEvent},
+    machine::{self, Before, Counters, Creators, Event, Judge, PlanEvent, SettleEvent},
     query::{self, Records, View},
     rows::{Key, KeyRange, Location, Rows, Txn, Value, Visit, key},
     wakes::Wakes,
 };
-use crate::types::{Account, DeliveryId, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
-
-/// Free bytes that [`Memory`] reports unless told otherwise.
-const FREE: u64 = 1 << 40;
-
-/// What goes wrong next.
-#[derive(Debug)]
-pub struct Faults {
-    unavailable: AtomicU32,
-    stale: AtomicU32,
-    free: AtomicU64,
-    late_ms: AtomicU64,
-}
-
-impl Default for Faults {
-    fn default() -> Self {
-        Self {
-            unavailable: AtomicU32::new(0),
-            stale: AtomicU32::new(0),
-            free: AtomicU64::new(FREE),
-            late_ms: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Faults {
-    /// The next `n` writes are answered `Unavailable`; meanwhile [`Health::writable`] is false.
-    pub fn fail_commits(&self, n: u32) {
-        self.unavailable.store(n, Ordering::SeqCst);
-    }
-
-    /// The next `n` plans are answered `Stale`.
-    pub fn stale_commits(&self, n: u32) {
-        self.stale.store(n, Ordering::SeqCst);
-    }
-
-    /// From now on each plan is answered so long after it was applied, like on a disk that stalls.
-    pub fn answer_late(&self, by: Duration) {
-        self.late_ms.store(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
-    }
-
-    /// Free bytes to report.
-    pub fn set_free(&self, bytes: u64) {
-        self.free.store(bytes, Ordering::SeqCst);
-    }
-
-    fn take(counter: &AtomicU32) -> bool {
-        counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
-    }
-}
+use crate::{
+    config::Retention,
+    types::{
+        Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
+    },
+};
 
 /// The engine. It forgets everything when it is dropped.
 #[derive(Default)]
@@ -199,6 +156,37 @@ impl State {
     fn view(&self) -> View<'_> {
         View { rows: &self.rows, records: &self.records }
     }
+
+    /// Takes away the bytes of mails past their time; answers how many.
+    fn forget_bodies(&mut self, retention: &Retention, now: Time) -> Result<u64, StoreError> {
+        let earlier = Creators::default();
+        let mut judge = Judge {
+            rows: &self.rows,
+            retention,
+            now,
+            earlier: &earlier,
+            own: Creators::default(),
+            clean_below: 0,
+        };
+        let mut freed = 0;
+        for (n, (event, raw)) in self.records.0.iter_mut().enumerate() {
+            if raw.is_empty() || !matches!(event, Event::Plan(_)) {
+                continue;
+            }
+            let at = Location { segment: 0, offset: n as u64 };
+            let kept = judge.judge(0, at, event)?;
+            if !kept.body
+                && let Event::Plan(plan) = event
+            {
+                let judged = kept
+                    .event
+                    .and_then(|event| if let Event::Plan(plan) = event { Some(plan) } else { None });
+                plan.raw_until = judged.and_then(|plan| plan.raw_until);
+                freed += std::mem::take(raw).len() as u64;
+            }
+        }
+        Ok(freed)
+    }
 }
 
 #[async_trait]
@@ -292,7 +280,16 @@ impl Store for Memory {
     }
 
     async fn raw(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
-        self.state()?.records.record(Location::from(body)).map(|(_, raw)| raw.clone())
+        let state = self.state()?;
+        let (event, raw) = state.records.record(Location::from(body))?;
+        match event {
+            Event::Plan(plan)
+                if raw.is_empty() && plan.plan.mail.as_ref().is_some_and(|mail| mail.facts.size > 0) =>
+            {
+                Err(StoreError::Expired(plan.raw_until))
+            }
+            _ => Ok(raw.clone()),
+        }
     }
 
     async fn request(&self, id: &RequestId) -> Result<Option<RequestRow>, StoreError> {
@@ -331,6 +328,10 @@ impl Store for Memory {
         self.state()?.view().decisions(filter, &page)
     }
 
+    async fn dropped(&self, mail: MailId, since: Time) -> Result<Vec<Dropped>, StoreError> {
+        self.state()?.view().dropped(mail, since)
+    }
+
     async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError> {
         query::deliveries(&self.state()?.rows, to)
     }
@@ -354,6 +355,27 @@ impl Store for Memory {
         let found = event.keys.len();
         self.write(Event::Sweep(event), Bytes::new())?;
         Ok(found)
+    }
+
+    async fn compact(&self, retention: &Retention, now: Time, _: Effort) -> Result<Compacted, CommitError> {
+        let mut compacted = Compacted::default();
+        let before = Before::at(retention, now, u64::MAX);
+        loop {
+            let event = machine::retirable(self.state()?.view(), before, usize::MAX)?;
+            let Some(event) = event else { break };
+            compacted.decisions += event.decisions();
+            self.write(Event::Retire(event), Bytes::new())?;
+        }
+        compacted.freed = self.state()?.forget_bodies(retention, now)?;
+        Ok(compacted)
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
+        Err(CommitError::Unavailable("this store has no files to copy".to_owned()))
+    }
+
+    async fn drop_snapshot(&self) -> Result<(), CommitError> {
+        Ok(())
     }
 
     fn health(&self) -> Health {

@@ -2,6 +2,7 @@
 //! `intake` and `verify`, whatever the engine.
 
 mod audit;
+mod compaction;
 pub mod embedded;
 mod journal;
 mod leases;
@@ -20,7 +21,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::types::{Account, DeliveryId, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId};
+use crate::{
+    config::Retention,
+    types::{
+        Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
+    },
+};
+pub use compaction::{Compacted, Effort, Snapshot};
 pub use journal::{Disk, RealDisk};
 pub use plan::{
     BodyRef, Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
@@ -29,9 +36,9 @@ pub use plan::{
 pub use threads::{Kept, Named, Once, Seen, Thread, ThreadKey};
 pub use view::{
     AccountFilter, Backlog, Comment, ConfirmationView, Cursor, DecisionFilter, DecisionRow, DeliveryRow,
-    DeliveryState, Health, HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest, Queue,
-    RequestFilter, RequestRow, RequestStatus, SenderView, SentAbout, SentMail, Settled, Settlement,
-    StoreWork, TokenView, VerificationMail, VerificationState, VerificationView,
+    DeliveryState, Dropped, Health, HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest,
+    Queue, RawState, RequestFilter, RequestRow, RequestStatus, SenderView, SentAbout, SentMail, Settled,
+    Settlement, StoreWork, TokenView, VerificationMail, VerificationState, VerificationView,
 };
 
 /// Most answers of [`Store::threads`].
@@ -46,6 +53,9 @@ pub enum StoreError {
     /// What was read is damaged: its checksum does not match. The text names file and offset.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// It was past its time and is gone; until when it was kept, where that is known (`[retention]`).
+    #[error("it was kept until {}", .0.map_or_else(|| "its time was over".to_owned(), |until| until.to_string()))]
+    Expired(Option<Time>),
     /// The caller's cursor is none of ours.
     #[error("{0:?} is no cursor of this list")]
     BadCursor(String),
@@ -166,6 +176,9 @@ pub trait Store: Send + Sync + 'static {
         page: PageRequest,
     ) -> Result<Page<DecisionRow>, StoreError>;
 
+    /// The decisions that dropped this mail at intake, which was at `since` or later.
+    async fn dropped(&self, mail: MailId, since: Time) -> Result<Vec<Dropped>, StoreError>;
+
     /// The unsent deliveries to an address, for those who ask what became of a mail.
     async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError>;
 
@@ -183,6 +196,22 @@ pub trait Store: Send + Sync + 'static {
         tokens_before: Time,
         max: usize,
     ) -> Result<usize, CommitError>;
+
+    /// Takes away what is past its retention: the bytes of mails, the records of drops and of ended holds. What is read
+    /// meanwhile stays as it was when reading began.
+    async fn compact(
+        &self,
+        retention: &Retention,
+        now: Time,
+        effort: Effort,
+    ) -> Result<Compacted, CommitError>;
+
+    /// A directory with all that was answered before the call, which nothing changes until [`Store::drop_snapshot`] or the
+    /// next snapshot. An engine without files answers `Unavailable`.
+    async fn snapshot(&self) -> Result<Snapshot, CommitError>;
+
+    /// Removes the snapshot.
+    async fn drop_snapshot(&self) -> Result<(), CommitError>;
 
     /// Whether it takes writes, and how much room there is.
     fn health(&self) -> Health;

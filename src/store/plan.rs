@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::view::RequestStatus;
+use super::{
+    threads::Once,
+    view::{RequestStatus, SentMail},
+};
 use crate::{
     access::{Basis, Check, Reason, RecordedFacts},
     smtp::Protocol,
@@ -165,14 +168,31 @@ pub enum Effect {
     /// address. An acknowledgement is of the request that the decision ahead of it in the plan opens; past its cap it is
     /// left out.
     Enqueue(Delivery),
-    /// A mail of ours has come back. A verification mail is marked with the words; what is known of it no more is passed
-    /// over.
+    /// A mail of ours has come back. A verification mail is marked with the words. What is known of it no more is passed
+    /// over, and what has come back before.
     Bounced {
         /// The mail.
         delivery: DeliveryId,
         /// Why, in the words of the bounce.
         words: String,
     },
+    /// The plan's first decision is about this mail again, which was dropped for the project. Fails with `Gone` when it was
+    /// decided again before.
+    Reprocess {
+        /// The mail as it was dropped.
+        mail: MailId,
+        /// The project.
+        project: ProjectKey,
+    },
+    /// Stands where a decision stood that is past its time and was taken out of the journal. No planner makes it.
+    Retired,
+}
+
+impl Effect {
+    /// Whether it is a decision, which has a number.
+    pub fn decides(&self) -> bool {
+        matches!(self, Self::Record(_) | Self::Resolve(_) | Self::Retired)
+    }
 }
 
 /// One decision about one mail for one project.
@@ -188,10 +208,16 @@ pub struct Entry {
     pub disposition: Disposition,
     /// What copies of the mail share; none for a drop.
     pub once: Option<DedupKey>,
+    /// Where no copy may have been seen: in other projects, where one mail is one request. Asked at commit, and not kept.
+    #[serde(skip)]
+    pub once_elsewhere: Vec<Once>,
     /// A key seen before this time does not count any more.
     pub once_since: Time,
     /// How far the sender was proven.
     pub standing: Standing,
+    /// Why it was decided again; none at intake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// The version of the settings that the decision rests on.
     pub settings_version: String,
     /// What it rests on besides; kept in the journal alone. None in what older versions have decided.
@@ -216,7 +242,7 @@ pub enum Disposition {
         /// When it is dropped as expired.
         expires_at: Time,
     },
-    /// Only the record. `keep_raw` keeps the bytes too, for those who look into a parser's failure.
+    /// Only the record. `keep_raw` keeps the bytes too, as long as `retention.dropped_mail` says.
     Drop {
         /// Whether the bytes are kept.
         keep_raw: bool,
@@ -382,6 +408,8 @@ pub struct BodyRef {
 pub struct Committed {
     /// One for each `Record` and `Resolve`, in their order.
     pub entries: Vec<CommittedEntry>,
+    /// The mails of ours of `Bounced` that have come back for the first time.
+    pub returned: Vec<SentMail>,
 }
 
 /// What one `Record` or `Resolve` became.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::plan::DedupKey;
-use crate::types::{EmailAddress, HeldId, ProjectKey};
+use crate::types::{DeliveryId, EmailAddress, HeldId, ProjectKey};
 
 /// A Message-ID in one project: the first 16 bytes of SHA-256 over both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,8 +82,17 @@ pub struct Named {
     pub project: ProjectKey,
     /// Numbers of requests that only we can have told.
     pub requests: Vec<u64>,
+    /// Mails of ours that are about no request: what each answers is meant.
+    pub ours: Vec<DeliveryId>,
     /// Message-IDs, the nearest first.
     pub threads: Vec<ThreadKey>,
+}
+
+impl Named {
+    /// Whether it names nothing.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.ours.is_empty() && self.threads.is_empty()
+    }
 }
 
 /// One thing that a mail names.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    plan::{BodyRef, Delivery},
-    threads::{Seen, Thread},
+    plan::{BodyRef, Delivery, Entry, MailFacts},
+    threads::{Seen, Thread, ThreadKey},
 };
 use crate::{
     access::{Basis, Check, Outcome, Reason, RecordedFacts},
@@ -155,6 +155,12 @@ pub struct SentMail {
     pub to: EmailAddress,
     /// What it was.
     pub about: SentAbout,
+    /// The Message-ID that it answers, in the project of that mail; `None` where that mail has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<ThreadKey>,
+    /// When it came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_at: Option<Time>,
 }
 
 /// What a mail of ours was.
@@ -337,6 +343,39 @@ pub struct DecisionRow {
     pub request: Option<RequestId>,
     /// The mail that waits, or waited.
     pub held: Option<HeldId>,
+    /// Whether the bytes of the mail are there, as far as this decision kept them.
+    pub raw: RawState,
+}
+
+/// A mail that was dropped at intake, for one project.
+#[derive(Debug, Clone)]
+pub struct Dropped {
+    /// Place in the order of commits.
+    pub seq: u64,
+    /// When.
+    pub at: Time,
+    /// The decision.
+    pub entry: Entry,
+    /// What is kept of the mail.
+    pub facts: MailFacts,
+    /// Its bytes; `None` when none were kept, or not any more.
+    pub raw: Option<BodyRef>,
+    /// Until when they were kept, when they are gone.
+    pub raw_until: Option<Time>,
+    /// The decision when it was decided again.
+    pub became: Option<DecisionRow>,
+}
+
+/// What became of the bytes of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RawState {
+    /// They are there.
+    Kept,
+    /// They were past their retention.
+    Gone,
+    /// This decision kept none.
+    #[default]
+    None,
 }
 
 /// Which requests.

@@ -13,7 +13,8 @@ pub enum Kind {
     Confirmation,
 }
 
-/// What every mail can say. `contact` is empty where the site names none.
+/// What every mail can say. `contact` is empty where the site names none. Those that invite a reply can say `marker`:
+/// whatever a reply has below it is not new (`mail::REPLY_MARKER`).
 const COMMON: [&str; 5] = ["who", "hostname", "project", "received", "contact"];
 
 impl Kind {
@@ -33,7 +34,8 @@ impl Kind {
 
     /// The names that its templates may use.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        COMMON.into_iter().chain(self.required().iter().copied().filter(|name| !COMMON.contains(name)))
+        let own = self.required().iter().copied().filter(|name| !COMMON.contains(name));
+        COMMON.into_iter().chain(own).chain((!self.has_link()).then_some("marker"))
     }
 
     /// Of them, those that both of its parts must use: without them the mail is not what it is for.

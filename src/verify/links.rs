@@ -1,4 +1,4 @@
-//! A new link for mail that still waits: asked for by the reader of an expired one, or by an administrator.
+//! The first look at a link, and a new link for mail that still waits: asked for by the reader of an expired one, or by an administrator.
 
 use super::{
     answer::{NewLink, VerifyError},
@@ -7,11 +7,23 @@ use super::{
     service::{Step, Verify, again},
 };
 use crate::{
-    store::{DeliveryState, VerificationMail, VerificationView},
+    store::{DeliveryState, Effect, Plan, VerificationMail, VerificationView},
     types::{EmailAddress, Time, VerificationId, VerificationToken},
 };
 
 impl Verify {
+    /// The page behind a link was fetched.
+    pub(super) async fn note_first_look(&self, verification: VerificationId) {
+        let at = self.ops.clock.now();
+        let effects = vec![Effect::MarkOpened(verification)];
+        let noted =
+            self.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await;
+        // A look that can't be noted is no reason not to show the page.
+        if noted.is_ok() {
+            self.ops.metrics.step("opened");
+        }
+    }
+
     /// A new link for an expired one, to the same address, within the caps.
     pub async fn new_link(&self, token: &VerificationToken) -> Result<NewLink, VerifyError> {
         let Some(found) = self.store.token(&token.digest()).await? else {

@@ -255,7 +255,7 @@ pub(super) fn released(planning: &Planning<'_>, row: &HeldRow, view: &SenderView
         Outcome::Create => reply::created(verdict.reason, reply_to),
         Outcome::Drop | Outcome::Hold => Disposition::Drop { keep_raw: true },
     };
-    let opens = disposition == Disposition::Open;
+    let opens = disposition.opens();
     let mut plan = end(planning, row, view, (verdict.reason, basis), (verdict.trail, disposition));
     if opens && row.may_answer {
         plan.effects.extend(planning.acknowledgement(&row.sender, &Answered::from(row)));

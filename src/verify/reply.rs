@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     smtp::Route,
     store::{Disposition, Kept, Named, Store, StoreError, Thread, ThreadKey},
-    types::{Account, EmailAddress, MintKey, ProjectKey, RequestId, Role},
+    types::{Account, EmailAddress, MintKey, MintedId, ProjectKey, RequestId, Role},
 };
 
 /// What a mail names in a project: requests by ids and addresses that only we can have made, then Message-IDs. `ids` are
@@ -19,7 +19,8 @@ pub fn named<'r>(
     ids: &[String],
     recipients: impl Iterator<Item = &'r str>,
 ) -> Named {
-    let minted = ids.iter().filter_map(|id| mint.read_message_id(id)?.request);
+    let ours: Vec<MintedId> = ids.iter().filter_map(|id| mint.read_message_id(id)).collect();
+    let minted = ours.iter().filter_map(|id| id.request.clone());
     let details = recipients.filter_map(|recipient| {
         let address: EmailAddress = recipient.parse().ok()?;
         let request = mint.read_reply_detail(config.routes.detail(&address)?)?;
@@ -29,6 +30,7 @@ pub fn named<'r>(
     Named {
         project: project.clone(),
         requests: here.map(|request| request.number).collect(),
+        ours: ours.iter().filter(|id| id.request.is_none()).map(|id| id.delivery).collect(),
         threads: ids.iter().map(|id| ThreadKey::of(project, id)).collect(),
     }
 }
@@ -41,7 +43,7 @@ pub async fn threads(
 ) -> Result<Vec<(ProjectKey, Vec<Thread>)>, StoreError> {
     let mut found = Vec::new();
     for named in named {
-        if !named.requests.is_empty() || !named.threads.is_empty() {
+        if !named.is_empty() {
             let threads = store.threads(sender, &named).await?;
             found.push((named.project, threads));
         }

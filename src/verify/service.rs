@@ -20,7 +20,7 @@ use crate::{
         CommitError, Committed, Effect, HeldRow, Plan, SenderView, Store, StoreError, TokenView,
         VerificationState, VerificationView,
     },
-    types::{Account, EmailAddress, HeldId, Standing, TokenSeal, VerificationId, VerificationToken},
+    types::{Account, EmailAddress, HeldId, Standing, TokenSeal, VerificationToken},
 };
 
 /// How often a plan is made anew before the store counts as not available: with jitter between, some hundred
@@ -140,17 +140,6 @@ impl Verify {
             tokio::time::sleep(Duration::from_millis(u64::from(jitter) * u64::from(round) / 16)).await;
         }
         Err(VerifyError::Unavailable("the sender changed with every try".to_owned()))
-    }
-
-    async fn note_first_look(&self, verification: VerificationId) {
-        let at = self.ops.clock.now();
-        let effects = vec![Effect::MarkOpened(verification)];
-        let noted =
-            self.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await;
-        // A look that can't be noted is no reason not to show the page.
-        if noted.is_ok() {
-            self.ops.metrics.step("opened");
-        }
     }
 
     async fn answer(&self, found: &TokenView) -> Result<TokenAnswer, VerifyError> {
@@ -328,7 +317,7 @@ impl Verify {
             account: account_word(view.account.as_ref()),
             standing: match basis {
                 Basis::Verified | Basis::Released => Standing::Proven.as_str(),
-                Basis::NotMine | Basis::Expired | Basis::Discarded => row.standing.as_str(),
+                _ => row.standing.as_str(),
             },
             request: request.map(ToString::to_string),
             held: Some(row.id.to_string()),

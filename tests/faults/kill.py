@@ -9,15 +9,18 @@ ROUNDS_A_SITE = 20
 
 
 def run(rounds):
-    early = acked = clicked = 0
+    early = acked = clicked = compacted = 0
     for first in range(0, rounds, ROUNDS_A_SITE):
         with tempfile.TemporaryDirectory(prefix="vestibule-kill.") as folder:
             site = Site(folder)
             early += sum(one(site) for _ in range(min(ROUNDS_A_SITE, rounds - first)))
             verify(site)
             acked, clicked = acked + len(site.acked), clicked + len(site.clicked)
+            compacted += site.compacted
     check(acked > rounds, f"the load was no load: {acked}")
-    return f"{rounds} kills ({early} during recovery), {acked} answered 250, {clicked} links clicked, 0 lost, 0 doubled"
+    check(compacted > rounds / 4, f"the compaction was none: {compacted} segments")
+    return f"{rounds} kills ({early} during recovery), {acked} answered 250, {clicked} links clicked, " \
+           f"{compacted} segments compacted, 0 lost, 0 doubled"
 
 
 def one(site):
@@ -28,7 +31,7 @@ def one(site):
         daemon.kill()
         return True
     daemon = Daemon(site)
-    end = site.load(daemon)
+    end = site.load(daemon, compact=True)
     time.sleep(random.uniform(0.02, 0.6))
     daemon.kill()
     end()

@@ -42,7 +42,7 @@ def one(disk, site, number):
     left = 0
     for _ in range(2):
         daemon = Daemon(site)
-        end = site.load(daemon)
+        end = site.load(daemon, compact=True)
         time.sleep(random.uniform(0.1, 2.0))
         at = cut(disk.path)
         if number % 2:

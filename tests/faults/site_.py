@@ -23,6 +23,9 @@ relay = "file:outbound"
 from = "Example Help <help@help.example.com>"
 [verification]
 resend_after = "1h"
+[retention]
+dropped_mail = "1s"
+ended_holds = "1s"
 [authentication]
 mode = "off"
 [access.internal]
@@ -215,6 +218,7 @@ class Site:
         self.number, self.lock = 0, threading.Lock()
         self.acked = {}  # subject -> (monotonic time of the 250, SHA-256 of the mail)
         self.refused = collections.Counter()
+        self.compacted = 0  # segments written anew
         self.clicked = {}  # path -> monotonic time of the answer
 
     def next_mail(self, worker, sizes):
@@ -222,7 +226,7 @@ class Site:
             self.number += 1
             number = self.number
         sender = [f"new{number}@partner.example", f"staff{number % 40}@approved.example",
-                  f"known{worker}@partner.example"][worker % 3]
+                  f"known{worker}@partner.example", f"stranger{number}@elsewhere.example"][worker % 4]
         subject = f"mail {number}"
         return sender, subject, message(sender, subject, random.choice(sizes))
 
@@ -269,11 +273,25 @@ class Site:
                     break
             time.sleep(0.02)
 
-    def load(self, daemon, workers=6, **how):
-        """Starts senders and a clicker; call the answer to end them."""
+    def compact(self, daemon, stop):
+        """Has everything past its time taken out again and again: segments are sealed, written anew and replaced."""
+        while not stop.is_set() and daemon.child.poll() is None:
+            try:
+                status, body = daemon.get("/api/v1/store/compact", "POST")
+                if status == 200:
+                    with self.lock:
+                        self.compacted += json.loads(body)["segments"]
+            except (OSError, http.client.HTTPException, ValueError):
+                pass
+            time.sleep(0.1)
+
+    def load(self, daemon, workers=6, compact=False, **how):
+        """Starts senders and a clicker, and the store's care where it is asked for; call the answer to end them."""
         stop = threading.Event()
         threads = [threading.Thread(target=self.send, args=(daemon, n, stop), kwargs=how) for n in range(workers)]
         threads.append(threading.Thread(target=self.click, args=(daemon, stop)))
+        if compact:
+            threads.append(threading.Thread(target=self.compact, args=(daemon, stop)))
         for thread in threads:
             thread.start()
 

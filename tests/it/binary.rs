@@ -79,6 +79,11 @@ impl Served {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("vestibule.toml"), SITE).unwrap();
+        Self::over(folder)
+    }
+
+    /// Over a folder with a configuration.
+    pub(crate) fn over(folder: TempDir) -> Self {
         let config = folder.path().join("vestibule.toml");
         let process = Process::start(&["serve", "--config", config.to_str().unwrap()]);
         let mut served = Self { process, folder, smtp: String::new(), http: String::new() };
@@ -133,9 +138,15 @@ impl Served {
 
     /// SIGTERM, and the end that it must come to.
     pub(crate) fn stop(self) {
+        self.stop_and_keep();
+    }
+
+    /// The same; answers the folder.
+    pub(crate) fn stop_and_keep(self) -> TempDir {
         self.signal("-TERM");
         let rest = self.process.lines.iter().collect::<Vec<_>>().join("\n");
         assert_eq!(self.process.end(), Some(0), "{rest}");
         assert!(rest.contains("daemon.stopped"), "{rest}");
+        self.folder
     }
 }

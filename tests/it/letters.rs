@@ -238,10 +238,15 @@ async fn a_bounce_marks_the_verification_and_creates_nothing() {
     let events = daemon.log.events("verification.failed");
     assert_eq!(events.len(), 1);
     assert_eq!((&events[0]["address"], &events[0]["error"]), (&ADA.into(), &seen["mails"][0]["error"]));
+    // A second server says the same: told, and counted once.
+    let again = daemon.raw_mail("", &[&keyed], &dsn("failed", "5.2.1", &link)).await;
+    assert!(again.starts_with("250 2.0.0"), "{again}");
+    assert_eq!(verification(&daemon).await, seen);
+    assert_eq!(daemon.log.events("verification.failed").len(), 1);
     assert_eq!(daemon.log.events("mail.decided").len(), 1, "the bounces are decided for no project");
     let results: Vec<_> =
         daemon.log.events("bounce.received").iter().map(|line| line["result"].clone()).collect();
-    assert_eq!(results, ["delayed", "failed"]);
+    assert_eq!(results, ["delayed", "failed", "failed"]);
     // The link still works: perhaps another system made the bounce up.
     assert_eq!(daemon.page("POST", &link, "").await.status, 200);
     daemon.holds_ended(1).await;

@@ -9,6 +9,7 @@ mod api; // the HTTP API and pages, over real sockets
 mod architecture; // src/: the arrows between modules point down
 mod binary; // not a test: the built binary as a command and as a daemon, for the others
 mod books; // counters, log lines and rows agree
+mod care; // backup, restore, retention, dropped mails decided again
 mod cli; // the built binary's commands
 mod config; // fixtures/config: every mistake with its message
 mod crash; // kill -9 of the built binary under load and during release

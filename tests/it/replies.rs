@@ -388,6 +388,61 @@ async fn one_mail_is_one_request_where_the_site_wants_it_so() {
     daemon.stop().await;
 }
 
+/// A relay that splits a mail by its recipients hands it over once for each, one after the other or at once.
+#[tokio::test]
+async fn one_mail_is_one_request_over_several_transactions() {
+    let site = SITE.replace("min_free = 0", "min_free = 0\none_request_per_mail = true");
+    let daemon = Daemon::with(&site).await;
+    let raw = mail(BOB, "split", "");
+    decided(&daemon, HR, &raw, ("new-portal-only-customer", "HR-1")).await;
+    decided(&daemon, IT, &raw, ("duplicate", "-")).await;
+    assert_eq!(trail(&daemon, "duplicate").await, "HR has it, and store.one_request_per_mail is on");
+    let daemon = daemon.restart(&site).await;
+    decided(&daemon, IT, &raw, ("duplicate", "-")).await;
+    let mut halves = JoinSet::new();
+    for n in 0..8 {
+        let (address, rcpt) = (daemon.addresses.smtp[0], [IT, HR][n % 2]);
+        let raw = mail(BOB, "at-once", "");
+        halves
+            .spawn(async move { Smtp::connect(address).await.mail("x@relay.example", &[rcpt], &raw).await });
+    }
+    assert!(halves.join_all().await.iter().all(|reply| reply.starts_with("250")));
+    let created = daemon.log.events("mail.decided").iter().filter(|line| line["outcome"] == "create").count();
+    assert_eq!(created, 1);
+    assert_eq!(get(&daemon, "requests").await["items"].as_array().unwrap().len(), 2);
+    // A mail that waits is one that was taken.
+    decided(&daemon, HR, &mail(ADA, "waits", ""), ("internal-account-unverified", "-")).await;
+    decided(&daemon, IT, &mail(ADA, "waits", ""), ("duplicate", "-")).await;
+    daemon.stop().await;
+}
+
+/// Contract: a reply to the verification mail joins the hold and verifies nothing; released, it is a comment, even where the
+/// client names our mail alone.
+#[tokio::test]
+async fn a_reply_to_the_verification_mail_is_a_comment_on_what_it_asked_about() {
+    let daemon = Daemon::start().await;
+    decided(&daemon, IT, &mail(ADA, "other", ""), ("internal-account-unverified", "-")).await;
+    let link = daemon.link(1).await;
+    let ours = daemon.outbound().remove(0);
+    let id = ours.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap();
+    decided(&daemon, IT, &mail(ADA, "first", ""), ("internal-account-unverified", "-")).await;
+    let answer = |name: &str| mail(ADA, name, &format!("In-Reply-To: {id}"));
+    decided(&daemon, IT, &answer("yes-mine"), ("internal-account-unverified", "-")).await;
+    assert!(trail(&daemon, "account").await.contains("none"));
+    assert_eq!(get(&daemon, "accounts").await["items"], json!([]));
+    assert_eq!(daemon.outbound().len(), 1, "no second mail within resend_after");
+    assert_eq!(daemon.page("POST", &link, "").await.status, 200);
+    daemon.holds_ended(3).await;
+    assert_eq!(comments(&daemon, "IT-1").await, [(ADA.to_owned(), "yes-mine".to_owned())]);
+    decided(&daemon, IT, &answer("later"), ("reply", "IT-1")).await;
+    // It is no key for others, and none in another project.
+    account(&daemon, EVE, "customer").await;
+    let stolen = mail(EVE, "stolen", &format!("In-Reply-To: {id}"));
+    decided(&daemon, IT, &stolen, ("known-customer", "IT-3")).await;
+    decided(&daemon, HR, &answer("elsewhere"), ("known-customer", "HR-1")).await;
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn replies_to_a_closed_request_do_what_the_project_wants() {
     let daemon = Daemon::start().await;

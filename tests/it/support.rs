@@ -6,8 +6,8 @@ use vestibule::{
     access::{OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
     config::{
-        AuthenticationConfig, BareNewlines, Config, HttpConfig, LogAddresses, LogConfig, LogFormat,
-        MailConfig, Mailbox, OnDrop, Project, Relay, SmtpConfig, StoreConfig, VerificationConfig,
+        AuthenticationConfig, BareNewlines, Config, HttpConfig, Keep, LogAddresses, LogConfig, LogFormat,
+        MailConfig, Mailbox, OnDrop, Project, Relay, Retention, SmtpConfig, StoreConfig, VerificationConfig,
         VerifyConfig,
     },
     smtp::RouteTable,
@@ -39,6 +39,12 @@ pub(crate) fn config() -> Config {
             min_free: 0,
             duplicate_window: Duration::from_hours(7 * 24),
             one_request_per_mail: false,
+        },
+        retention: Retention {
+            dropped_mail: Keep::For(Duration::from_hours(7 * 24)),
+            ended_holds: Keep::For(Duration::from_hours(7 * 24)),
+            requests: Keep::Forever,
+            decisions: Keep::For(Duration::from_hours(400 * 24)),
         },
         mail: MailConfig {
             relay: Relay::Directory(PathBuf::from("outbound")),

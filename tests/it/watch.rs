@@ -25,7 +25,7 @@ async fn gauges_tell_what_waits_and_counters_how_far_verifications_came() {
     let link = daemon.link(1).await;
     daemon.page("GET", &link, "").await;
     daemon.page("GET", &link, "").await;
-    daemon.clock.advance(Duration::from_hours(2));
+    daemon.advance(Duration::from_hours(2));
     daemon.mail("eva@approved.example", IT, "waits").await;
     daemon.link(2).await;
     // The event of the second mail is written behind the mail itself.
@@ -54,7 +54,7 @@ async fn gauges_tell_what_waits_and_counters_how_far_verifications_came() {
 
     daemon.page("POST", &link, "").await;
     daemon.page("GET", "/verify/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaA", "").await;
-    daemon.clock.advance(Duration::from_hours(24 * 60));
+    daemon.advance(Duration::from_hours(24 * 60));
     daemon.holds_ended(2).await;
     let text = metrics(&daemon, "*/*").await.body;
     for sample in [
@@ -73,7 +73,7 @@ async fn gauges_tell_what_waits_and_counters_how_far_verifications_came() {
 async fn the_outbox_tells_its_age() {
     let daemon = Daemon::with(&SITE.replace("file:outbound", "smtp://127.0.0.1:1")).await;
     daemon.mail("ada@approved.example", IT, "held").await;
-    daemon.clock.advance(Duration::from_mins(1));
+    daemon.advance(Duration::from_mins(1));
     let text = metrics(&daemon, "*/*").await.body;
     assert!(has(&text, "vestibule_outbox_waiting{kind=\"verification\"} 1"), "{text}");
     assert!(has(&text, "vestibule_outbox_oldest_seconds{kind=\"verification\"} 60"), "{text}");

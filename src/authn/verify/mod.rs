@@ -30,8 +30,12 @@ pub use resolver::NoResolver;
 pub use verdict::Verdict;
 use verdict::{Dmarc, Facts, Policy, Signed, Spf, Subject, Word};
 
-use super::{Evidence, judge, relay::Believed};
-use crate::types::{Domain, EmailAddress, Standing};
+use super::{
+    Evidence,
+    judge::{self, Judged},
+    relay::Believed,
+};
+use crate::types::{Domain, EmailAddress};
 
 /// For all checks of one mail together; what is not done by then is a temporary failure.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -167,7 +171,7 @@ impl Verifier {
         &self,
         message: &AuthenticatedMessage<'_>,
         claim: &Claim,
-    ) -> (Option<Signed>, Option<Standing>) {
+    ) -> (Option<Signed>, Option<Judged>) {
         let (Some(seal), Some(signature)) = (message.as_headers.last(), message.ams_headers.last()) else {
             return (None, None);
         };
@@ -198,7 +202,7 @@ impl Verifier {
         let (word, why) = dkim_word(output.result());
         let newest = output.sets().last().filter(|_| word == Word::Pass);
         let sealed = newest.map(|set| {
-            judge::sealed(&sealed_results(set), claim.from.domain(), claim.approved, claim.strict)
+            judge::judged(&sealed_results(set), claim.from.domain(), claim.approved, claim.strict)
         });
         (Some(told(word, &why)), sealed)
     }

@@ -6,7 +6,10 @@ use super::{
     signatures,
     verdict::{Dmarc, Facts, Policy, Signed, Spf, Subject, Verdict, Word, verdict},
 };
-use crate::types::{Domain, EmailAddress, Standing};
+use crate::{
+    authn::judge::Judged,
+    types::{Domain, EmailAddress, Standing},
+};
 
 fn signature(word: Word, domain: &str) -> Signed {
     Signed { word, domain: domain.to_owned(), selector: "s1".to_owned(), why: String::new() }
@@ -27,7 +30,7 @@ fn judged(
     dmarc: &Dmarc,
     dkim: &Signed,
     spf: &Spf,
-    sealed: Option<Standing>,
+    sealed: Option<Judged>,
     (approved, strict): (bool, bool),
 ) -> String {
     let from: Domain = "a.example".parse().unwrap();
@@ -89,11 +92,15 @@ fn facts_come_to_a_standing() {
                 "{dmarc:?} {dkim:?} {spf:?}"
             );
         }
-        let sealed = |standing| judged(dmarc, dkim, spf, Some(standing), (false, false));
-        assert_eq!(sealed(Standing::Proven), "proven");
-        assert_eq!(sealed(Standing::Unproven), *relaxed);
+        let sealed = |standing, may_mail| {
+            judged(dmarc, dkim, spf, Some(Judged { standing, may_mail }), (false, false))
+        };
+        assert_eq!(sealed(Standing::Proven, true), "proven");
+        assert_eq!(sealed(Standing::Unproven, true), *relaxed);
         let worse = if *relaxed == "proven" { "proven" } else { "disproven-" };
-        assert_eq!(sealed(Standing::Disproven), worse);
+        assert_eq!(sealed(Standing::Disproven, false), worse);
+        let silent = relaxed.replace("unproven-", "unproven").replace("unproven", "unproven-");
+        assert_eq!(sealed(Standing::Unproven, false), silent);
     }
     for (word, approved, expected) in [
         (Pass, false, "proven"),

@@ -3,7 +3,7 @@
 use crate::{
     authn::{
         Entry, Evidence, alignment, field,
-        judge::{MAX_FINDINGS, shown},
+        judge::{Judged, MAX_FINDINGS, shown},
     },
     types::{Domain, Standing},
 };
@@ -86,7 +86,7 @@ pub(super) struct Facts {
     /// The ARC chain; `None` where there is none.
     pub(super) arc: Option<Signed>,
     /// What a trusted sealer's own results come to.
-    pub(super) sealed: Option<Standing>,
+    pub(super) sealed: Option<Judged>,
     /// Anything else for the trail.
     pub(super) notes: Vec<String>,
 }
@@ -126,26 +126,16 @@ impl Verdict {
 
 /// What the facts come to.
 pub(super) fn verdict(facts: &Facts, subject: Subject<'_>) -> Verdict {
-    let own = own(facts, subject);
-    let sealed = facts.sealed.filter(|_| own.standing != Standing::Proven);
-    let (standing, may_mail) = match sealed {
-        Some(Standing::Proven) => (Standing::Proven, true),
-        Some(Standing::Disproven) => (Standing::Disproven, false),
-        _ => (own.standing, own.may_mail),
-    };
+    let Judged { standing, may_mail } = own(facts, subject).beside_sealed(facts.sealed);
     let unanswered = waiting(facts, subject).filter(|_| standing == Standing::Unproven);
     let evidence =
         Evidence { standing, may_mail, findings: findings(facts, subject), results: told(facts, subject) };
     Verdict { evidence, results: results(facts), unanswered }
 }
 
-struct Own {
-    standing: Standing,
-    may_mail: bool,
-}
-
-fn own(facts: &Facts, subject: Subject<'_>) -> Own {
-    let told = |standing, may_mail| Own { standing, may_mail };
+/// What our own checks come to.
+fn own(facts: &Facts, subject: Subject<'_>) -> Judged {
+    let told = |standing, may_mail| Judged { standing, may_mail };
     let spf_is_open = matches!(facts.spf, Spf::NotAsked { open: true });
     match &facts.dmarc {
         Dmarc::Pass if !subject.strict || vouched(facts, subject, Word::Pass) => told(Standing::Proven, true),
@@ -271,7 +261,7 @@ fn findings(facts: &Facts, subject: Subject<'_>) -> Vec<String> {
         Dmarc::Pass | Dmarc::Absent => dmarc,
     });
     lines.extend(facts.arc.iter().map(|arc| arc.line("arc")));
-    lines.extend(facts.sealed.map(|standing| format!("the ARC sealer's word: {}", standing.as_str())));
+    lines.extend(facts.sealed.map(|it| format!("the ARC sealer's word: {}", it.standing.as_str())));
     lines.extend(facts.notes.iter().cloned());
     lines.iter().map(|line| shown(line)).collect()
 }

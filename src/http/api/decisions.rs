@@ -1,14 +1,14 @@
 //! The audit log.
 
-use axum::Json;
+use axum::{Json, extract::Path, http::StatusCode};
 use serde_json::{Value, json};
 
 use super::params::{self, Params};
 use crate::{
     access::advice,
-    http::{App, problem::Problem},
-    store::{DecisionFilter, DecisionRow},
-    types::EmailAddress,
+    http::{App, NotReprocessed, problem::Problem},
+    store::{DecisionFilter, DecisionRow, RawState},
+    types::{EmailAddress, MailId},
 };
 
 /// `GET /decisions?sender=&domain=&outcome=&reason=&project=&since=&until=&facts=`. With `facts=1` each decision at intake
@@ -42,6 +42,30 @@ fn with_facts(row: &DecisionRow, facts: bool) -> Value {
     value
 }
 
+/// `POST /decisions/MAIL-ID/reprocess?project=`: a dropped mail is decided again.
+pub(super) async fn reprocess(
+    app: App,
+    Path(id): Path<String>,
+    mut params: Params,
+) -> Result<Json<Value>, Problem> {
+    let project = params.optional("project")?;
+    params.done()?;
+    let id: MailId = id.parse().map_err(|error| Problem::not_found(format!("{error}.")))?;
+    match (app.state.reprocess)(id, project).await {
+        Ok(done) => Ok(Json(done)),
+        Err(NotReprocessed::NotFound(why)) => Err(Problem::not_found(why)),
+        Err(NotReprocessed::Gone(until)) => Err(Problem::expired(until)),
+        Err(NotReprocessed::Conflict(why, more)) => {
+            let problem = Problem::new(StatusCode::CONFLICT, why);
+            Err(match more {
+                Some((name, value)) => problem.with(name, value),
+                None => problem,
+            })
+        }
+        Err(NotReprocessed::Unavailable(error)) => Err(Problem::unavailable(error)),
+    }
+}
+
 /// One line of the audit log. `cursor` is its place: an oldest-first list goes on behind it.
 pub(super) fn value(row: &DecisionRow) -> Value {
     let advice = advice(row.reason, &row.project, row.sender.as_ref());
@@ -63,5 +87,10 @@ pub(super) fn value(row: &DecisionRow) -> Value {
         "held": row.held,
         "standing": row.standing,
         "cursor": row.seq.to_string(),
+        "raw": match row.raw {
+            RawState::Kept => json!("kept"),
+            RawState::Gone => json!("gone"),
+            RawState::None => Value::Null,
+        },
     })
 }

@@ -13,6 +13,7 @@ mod params;
 mod percent;
 mod requests;
 mod senders;
+mod store;
 
 use std::sync::Arc;
 
@@ -48,6 +49,9 @@ pub(super) fn routes(context: &Arc<Context>) -> Router<Arc<Context>> {
         .route("/senders/{address}", get(senders::report))
         .route("/senders/{address}/resend", post(senders::resend))
         .route("/decisions", get(decisions::list))
+        .route("/decisions/{id}/reprocess", post(decisions::reprocess))
+        .route("/store/compact", post(store::compact))
+        .route("/store/snapshot", post(store::snapshot).delete(store::drop_snapshot))
         .layer(from_fn_with_state(Arc::clone(context), carry::through))
         // Changes nothing, and takes bodies that are not to be kept waiting in memory.
         .route("/explain", post(explain::explain))

@@ -1,6 +1,6 @@
 //! Requests, their comments, and the mails they came from.
 
-use axum::{Json, extract::Path, response::Response};
+use axum::{Json, extract::Path, http::StatusCode, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -77,26 +77,40 @@ fn head(row: &RequestRow) -> Value {
     })
 }
 
-/// A request as the API shows it, and how many bytes of mail were read for it.
+/// A request as the API shows it, and how many bytes of mail were read for it. Of a mail past `retention.requests` the row
+/// is there yet.
 async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
-    let (content, mut size) = content::read(app, &row.body).await?;
-    let mut named = content.participants.clone();
+    let (mut value, mut size) = (head(row), 0);
+    let mut named = Vec::new();
+    let own = unless_gone(content::read(app, &row.body).await)?;
+    if let Some((content, bytes)) = &own {
+        size += bytes;
+        value["body"] = content.body.as_str().into();
+        value["new_part"] = content.new_text().into();
+        value["has_html"] = content.has_html.into();
+        value["notices"] = content.notices.clone().into();
+        value["attachments"] = content::attachments(content);
+        named.clone_from(&content.participants);
+    }
     let mut comments = Vec::new();
     for comment in app.state.store.comments(&row.id).await? {
-        let (content, bytes) = content::read(app, &comment.body).await?;
-        comments.push(comment_value(&comment, &content));
-        named.extend(content.participants);
-        size += bytes;
+        let read = unless_gone(content::read(app, &comment.body).await)?;
+        comments.push(comment_value(&comment, read.as_ref().map(|(content, _)| content)));
+        if let Some((content, bytes)) = read {
+            named.extend(content.participants);
+            size += bytes;
+        }
     }
-    let mut value = head(row);
-    value["body"] = content.body.as_str().into();
-    value["new_part"] = content.new_text().into();
-    value["has_html"] = content.has_html.into();
-    value["notices"] = content.notices.clone().into();
     value["participants"] = participants(app, &row.reporter, &named).into();
-    value["attachments"] = content::attachments(&content);
     value["comments"] = comments.into();
     Ok((value, size))
+}
+
+fn unless_gone<T>(read: Result<T, Problem>) -> Result<Option<T>, Problem> {
+    match read {
+        Err(problem) if problem.status == StatusCode::GONE => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// What of a request is to change.
@@ -191,16 +205,16 @@ fn number(text: &str) -> Result<usize, Problem> {
     text.parse().map_err(|_| Problem::not_found(format!("{text:?} is no number; they are counted from 0.")))
 }
 
-fn comment_value(comment: &Comment, content: &Content) -> Value {
+fn comment_value(comment: &Comment, content: Option<&Content>) -> Value {
     json!({
         "author": comment.author,
-        "body": content.body,
-        "new_part": content.new_text(),
-        "has_html": content.has_html,
-        "notices": content.notices,
+        "body": content.map(|content| &content.body),
+        "new_part": content.map(Content::new_text),
+        "has_html": content.is_some_and(|content| content.has_html),
+        "notices": content.map_or(&[][..], |content| &content.notices),
         "message_id": comment.message_id,
         "created_at": comment.created_at,
-        "attachments": content::attachments(content),
+        "attachments": content.map_or_else(|| json!([]), content::attachments),
     })
 }
 

@@ -13,7 +13,8 @@ pub(super) use hint::{Hint, HintKind};
 
 use attribution::Certainty;
 
-/// What our mails carry above the text that a reply is not to repeat; whatever stands below it is not new.
+/// What our acknowledgements carry at their top (`{{ marker }}` of their templates); whatever a reply has below it is not
+/// new.
 pub const REPLY_MARKER: &str = "-#-vestibule-#-";
 
 /// How a mail relates to another.

@@ -67,7 +67,7 @@ impl Session {
     /// The last byte has come, or what has come can't become a mail any more.
     fn mail_ended(&mut self, policy: &Policy) -> Action {
         self.phase = Phase::Command;
-        let Client { address: client, helo: forwarded } = std::mem::take(&mut self.forwarded);
+        let Client { address, helo: forwarded } = std::mem::take(&mut self.forwarded);
         let Some(Transaction { reverse_path, utf8, recipients, body, .. }) =
             self.transaction.take().map(|it| *it)
         else {
@@ -77,7 +77,8 @@ impl Session {
             Ok(content) => {
                 self.phase = Phase::Delivery;
                 let (said, protocol) = self.protocol(utf8);
-                let helo = forwarded.or_else(|| self.client_helo.clone()).unwrap_or(said);
+                let client = address.known();
+                let helo = forwarded.known().or_else(|| self.client_helo.clone()).unwrap_or(said);
                 Action::Deliver(ReceivedMail { helo, protocol, reverse_path, recipients, client, content })
             }
             Err(reply) => self.refuse(reply, format!("mail from <{reverse_path}>"), policy),

@@ -16,7 +16,7 @@ use super::{
     body::Body,
     command,
     line::{self, Line, Skip},
-    xclient::Client,
+    xclient::{Client, Told},
 };
 
 /// Errors after which a session ends.
@@ -106,7 +106,7 @@ impl Session {
             encrypted: false,
             may_speak_for_others: false,
             client_helo: None,
-            forwarded: Client { address: None, helo: None },
+            forwarded: Client { address: Told::Not, helo: Told::Not },
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::smtp::{
     Action, Policy, Reply,
-    xclient::{self, Client, ONLY_XCLIENT, ONLY_XFORWARD},
+    xclient::{self, Client, ONLY_XCLIENT, ONLY_XFORWARD, Told},
 };
 
 impl Session {
@@ -11,17 +11,17 @@ impl Session {
     pub(super) fn xclient(&mut self, attributes: &str, policy: &Policy) -> Result<Action, Reply> {
         let Client { address, helo } = self.told_of(attributes, &ONLY_XCLIENT)?;
         self.begin_anew();
-        self.client_helo = helo;
-        self.say(Reply::Greeting, &policy.hostname);
-        Ok(Action::Peer(address))
+        self.client_helo = helo.known();
+        let greeted = self.say(Reply::Greeting, &policy.hostname);
+        Ok(if address == Told::Not { greeted } else { Action::Peer(address.known()) })
     }
 
-    /// The next mail is the client's; what several commands tell adds up.
+    /// The next mail is the client's. What several commands tell adds up, and the last word on an attribute counts: the client
+    /// of a mail that came to nothing is not that of the next one.
     pub(super) fn xforward(&mut self, attributes: &str) -> Result<Action, Reply> {
         let Client { address, helo } = self.told_of(attributes, &ONLY_XFORWARD)?;
-        let forwarded = &mut self.forwarded;
-        forwarded.address = address.or(forwarded.address);
-        forwarded.helo = helo.or_else(|| forwarded.helo.take());
+        let before = std::mem::take(&mut self.forwarded);
+        self.forwarded = Client { address: before.address.then(address), helo: before.helo.then(helo) };
         Ok(self.say(Reply::Ok, ""))
     }
 

@@ -11,16 +11,19 @@ use tokio::sync::Notify;
 
 use super::{DROP_LIMIT, Embedded};
 use crate::{
+    config::Retention,
     store::{
-        AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, ConfirmationView, DecisionFilter,
-        DecisionRow, DeliveryRow, Health, HeldFilter, HeldRow, Lease, Named, Once, Page, PageRequest, Plan,
-        Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Store, StoreError,
-        Thread, TokenView, VerificationView, audit,
+        AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView,
+        DecisionFilter, DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named,
+        Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
+        Settlement, Snapshot, Store, StoreError, Thread, TokenView, VerificationView, audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
         query,
     },
-    types::{Account, DeliveryId, EmailAddress, HeldId, RequestId, Time, TokenDigest, VerificationId},
+    types::{
+        Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
+    },
 };
 
 #[async_trait]
@@ -120,7 +123,7 @@ impl Store for Embedded {
     async fn raw(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
         self.check_open()?;
         let (shared, body) = (Arc::clone(&self.shared), *body);
-        let read = tokio::task::spawn_blocking(move || shared.reader.body(&body)).await;
+        let read = tokio::task::spawn_blocking(move || shared.body(&body)).await;
         read.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
@@ -165,6 +168,10 @@ impl Store for Embedded {
         self.list(move |view| view.decisions(&filter, &page)).await
     }
 
+    async fn dropped(&self, mail: MailId, since: Time) -> Result<Vec<Dropped>, StoreError> {
+        self.list(move |view| view.dropped(mail, since)).await
+    }
+
     async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError> {
         let to = to.clone();
         self.list(move |view| query::deliveries(view.rows, &to)).await
@@ -190,6 +197,23 @@ impl Store for Embedded {
         let found = event.keys.len();
         self.write(Event::Sweep(event), Bytes::new(), None).await?;
         Ok(found)
+    }
+
+    async fn compact(
+        &self,
+        retention: &Retention,
+        now: Time,
+        effort: Effort,
+    ) -> Result<Compacted, CommitError> {
+        self.compact_all(retention, now, effort).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, CommitError> {
+        self.take_snapshot().await
+    }
+
+    async fn drop_snapshot(&self) -> Result<(), CommitError> {
+        self.remove_snapshot().await
     }
 
     fn health(&self) -> Health {

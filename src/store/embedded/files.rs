@@ -32,6 +32,16 @@ impl Layout {
         self.root.join("index")
     }
 
+    /// Links to the files of a moment, for a backup.
+    pub(super) fn snapshot(&self) -> PathBuf {
+        self.root.join("snapshot")
+    }
+
+    /// Asks the next start to make the index anew: it takes far more room than its rows.
+    pub(super) fn overgrown(&self) -> PathBuf {
+        self.root.join("OVERGROWN")
+    }
+
     fn clean(&self) -> PathBuf {
         self.root.join("CLEAN")
     }

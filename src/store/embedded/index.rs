@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::files::create_private;
@@ -24,6 +24,10 @@ const CACHE: u64 = 24 << 20;
 const FLUSH_MS: u64 = 500;
 /// Longest time for opening.
 const OPEN_LIMIT: Duration = Duration::from_mins(2);
+/// How long sled's threads may keep the index after it was closed. Nobody else has it: the data directory is locked.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+/// Between two tries meanwhile.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 /// Longest time for closing; sled has been seen to hang when its disk is full.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -43,7 +47,7 @@ impl Index {
         let config = sled::Config::new().path(dir).cache_capacity(CACHE).flush_every_ms(Some(FLUSH_MS));
         let (sender, receiver) = mpsc::channel();
         let open = move || {
-            let opened = panic::catch_unwind(AssertUnwindSafe(|| config.open()));
+            let opened = panic::catch_unwind(AssertUnwindSafe(|| open_when_free(&config)));
             // Nobody listens any more when it took too long.
             let _ = sender.send(opened);
         };
@@ -138,6 +142,20 @@ impl Drop for Index {
         };
         if thread::Builder::new().name("index-close".to_owned()).spawn(close).is_ok() {
             let _ = receiver.recv_timeout(CLOSE_LIMIT);
+        }
+    }
+}
+
+/// Waits for the threads of an index that was closed a moment ago in this process: they have its lock until they end.
+fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
+    let began = Instant::now();
+    let is_locked = |error: &io::Error| error.to_string().contains("could not acquire lock");
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) && began.elapsed() < LOCK_LIMIT => {
+                thread::sleep(LOCK_RETRY);
+            }
+            opened => return opened,
         }
     }
 }

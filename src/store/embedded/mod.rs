@@ -10,6 +10,8 @@
 //! journal/000000000001.seg  records: events and the bytes of mails
 //! big/MAIL_ID.eml           mails over 512 KiB
 //! index/                    sled; made anew from the journal when anything about it is wrong
+//! snapshot/                 links to the files of a moment, while they are copied away
+//! OVERGROWN                 asks the next start to make the index anew, smaller
 //! RESERVE                   room that is kept back for the index
 //! ACCEPTED_LOSS             the operator's: segments that he goes on without
 //! quarantine/TIME/          what was put away, for those who want to look
@@ -18,12 +20,15 @@
 mod applier;
 mod cache;
 mod calls;
+mod compact;
 mod files;
 mod index;
 mod open;
 mod overlay;
+mod pace;
 mod replay;
 mod reserve;
+mod snapshot;
 mod sound;
 mod status;
 mod writer;
@@ -35,7 +40,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self as std_mpsc, sync_channel},
     },
     thread,
@@ -49,6 +54,7 @@ pub use self::open::{OpenError, OpenReport};
 use self::{
     files::Layout,
     overlay::Merged,
+    pace::Pace,
     reserve::Reserve,
     status::Status,
     writer::{Command, Writer},
@@ -68,8 +74,6 @@ use crate::types::{MailId, Time};
 const WAITING: usize = 1024;
 /// Batches that wait for the index; more slow the answers down instead of growing.
 const BEHIND: usize = 8;
-/// How long it reads everything before it rests.
-const WORK: Duration = Duration::from_millis(5);
 /// Longest wait for the threads when the store is dropped without being closed.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -120,8 +124,15 @@ struct Shared {
     wakes: Wakes,
     status: Status,
     layout: Layout,
-    /// The end of the journal when it was opened; all before it stays as it is.
+    disk: Arc<dyn Disk>,
+    /// The end of the journal when it was opened; all before it stays as it is, or is compacted.
     opened_at: Location,
+    /// Asks the writer for a new segment.
+    seal: Arc<AtomicBool>,
+    /// How many wait for the end of a compaction: it stops for them, and goes on another time.
+    give_way: Arc<AtomicUsize>,
+    /// When a segment was sealed for its age; held while a compaction or a backup is under way.
+    care: tokio::sync::Mutex<Time>,
     /// Released with the store.
     _lock: File,
 }
@@ -135,20 +146,28 @@ pub fn open(options: Options, now: Time) -> Result<(Embedded, OpenReport), OpenE
     let reserve =
         Reserve::open(&layout.root, options.reserve).map_err(|error| OpenError::io(&layout.root, error))?;
     let clean = layout.take_clean()?;
+    snapshot::remove(&layout.snapshot()).map_err(|error| OpenError::io(&layout.snapshot(), error))?;
+    journal::remove_unfinished(&layout.journal()).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let opened = open::open_index(&layout, clean, now)?;
+    let seal = Arc::new(AtomicBool::new(false));
     let big = BigBodies::new(layout.big(), Arc::clone(&options.disk));
     let place = Place {
         dir: layout.journal(),
         disk: Arc::clone(&options.disk),
         big: big.clone(),
         segment_size: options.segment_size,
+        seal: Arc::clone(&seal),
     };
     let appender =
         appender(place, opened.checkpoint).map_err(|error| OpenError::io(&layout.journal(), error))?;
     let shared = Arc::new(Shared {
         opened_at: opened.checkpoint.end,
         rows: Merged::new(opened.index),
-        reader: Reader::new(layout.journal(), big.clone(), options.disk),
+        reader: Reader::new(layout.journal(), big.clone(), Arc::clone(&options.disk)),
+        disk: options.disk,
+        seal,
+        give_way: Arc::default(),
+        care: tokio::sync::Mutex::new(now),
         big,
         leases: Mutex::default(),
         wakes: Wakes::default(),
@@ -167,7 +186,8 @@ fn appender(place: Place, checkpoint: CheckpointRow) -> std::io::Result<Appender
     let at = checkpoint.end;
     let len = |number| std::fs::metadata(journal::segment_path(&place.dir, number)).map(|file| file.len());
     // Longer: zeros written ahead. The replay has cut off whatever else stood there.
-    if last > 0 && last == at.segment && len(last)? >= at.offset {
+    let goes_on = last > 0 && last == at.segment && len(last)? >= at.offset;
+    if goes_on && !journal::is_compacted(&place.dir, last)? {
         return Appender::resume(place, at, checkpoint.next);
     }
     Ok(Appender::begin(place, last.max(at.segment) + 1, checkpoint.next)?)
@@ -315,6 +335,11 @@ impl Embedded {
         self.list(|view| audit::digest(view.rows)).await
     }
 
+    /// All rows as text, for tests that want to see where two indexes differ.
+    pub async fn rows(&self) -> Result<Vec<String>, StoreError> {
+        self.list(|view| audit::dump(view.rows)).await
+    }
+
     /// Lets the threads finish; they do once no sender is left.
     fn let_go(&self) -> bool {
         self.closed.store(true, Ordering::Release);
@@ -323,6 +348,18 @@ impl Embedded {
 }
 
 impl Shared {
+    /// The bytes of a mail. The file of a big one that no row needs any more was past its time.
+    fn body(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
+        let read = self.reader.body(body);
+        if matches!(read, Err(StoreError::Damaged(_)))
+            && self.reader.is_big(body)
+            && self.rows.get(&key::big(body.mail))?.is_none()
+        {
+            return Err(StoreError::Expired(None));
+        }
+        read
+    }
+
     /// What is wrong with the file of a big mail that is still needed.
     fn damaged_big(&self, at: Location, event: &Event) -> Option<String> {
         let Event::Plan(event) = event else { return None };
@@ -333,28 +370,6 @@ impl Shared {
             Err(StoreError::Damaged(what)) => Some(what),
             _ => None,
         }
-    }
-}
-
-/// How fast everything is read.
-struct Pace {
-    gently: bool,
-    closed: Arc<AtomicBool>,
-    since: Instant,
-}
-
-impl Pace {
-    fn new(gently: bool, closed: Arc<AtomicBool>) -> Self {
-        Self { gently, closed, since: Instant::now() }
-    }
-
-    /// Rests three times as long as it has worked; whether to go on.
-    fn goes_on(&mut self) -> bool {
-        if self.gently && self.since.elapsed() >= WORK {
-            thread::sleep(self.since.elapsed().min(10 * WORK) * 3);
-            self.since = Instant::now();
-        }
-        !self.closed.load(Ordering::Acquire)
     }
 }
 

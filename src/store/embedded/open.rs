@@ -132,6 +132,11 @@ fn is_full(layout: &Layout, problem: &str) -> bool {
 
 fn try_open(layout: &Layout, clean: bool, now: Time) -> Result<Opened, Trouble> {
     let has_journal = !journal::list(&layout.journal())?.is_empty();
+    if layout.overgrown().exists() {
+        fs::remove_dir_all(layout.index())?;
+        fs::remove_file(layout.overgrown())?;
+        return Err(Trouble::Index("it took far more room than its rows".to_owned()));
+    }
     if has_journal && !layout.index().exists() {
         return Err(Trouble::Index("there was none".to_owned()));
     }
@@ -143,6 +148,9 @@ fn try_open(layout: &Layout, clean: bool, now: Time) -> Result<Opened, Trouble> 
         Err(reason) => return Err(Trouble::Index(reason)),
     };
     let lacking = sound::check(layout, checkpoint.end.segment).map_err(Trouble::Unfit)?;
+    if checkpoint.next < journal::compactions(&layout.journal())?.seen {
+        return Err(Trouble::Index("it is older than the last compaction of the journal".to_owned()));
+    }
     let mut opened = bring_up(layout, index, checkpoint, (clean, now))?;
     opened.report.damage.splice(0..0, lacking);
     if !clean && has_journal {
@@ -224,6 +232,10 @@ fn cross_check(layout: &Layout, opened: &Opened) -> Result<(), Trouble> {
     let lost = |what: String| Trouble::Index(format!("it has lost {what}"));
     let number = opened.checkpoint.end.segment;
     let Ok(mut scan) = Scan::open(&layout.journal(), number, None)? else { return Ok(()) };
+    if scan.segment().compacted {
+        // Some of its decisions may be past their time.
+        return last_decisions_are_dense(&opened.index);
+    }
     while let Some(found) = scan.next()? {
         let Found::Record { event, .. } = found else { continue };
         let Event::Plan(event) = *event else { continue };
@@ -244,11 +256,14 @@ fn cross_check(layout: &Layout, opened: &Opened) -> Result<(), Trouble> {
 /// The numbers of the last decisions have no gap.
 fn last_decisions_are_dense(index: &Index) -> Result<(), Trouble> {
     const LAST: usize = 4096;
+    let retired: Option<u64> =
+        read(index, &key::retired()).map_err(|error| Trouble::Index(error.to_string()))?;
     let (mut above, mut left, mut gap) = (None, LAST, None);
     let walked = index.scan(&key::all(b'x'), Order::Newest, &mut |place, _| {
         let seq = key::number(place);
         if let (Some(above), Some(seq)) = (above, seq)
             && seq + 1 != above
+            && above - 1 > retired.unwrap_or(0)
         {
             gap = Some(seq + 1);
         }

@@ -29,6 +29,11 @@ pub(super) struct Unit {
 pub(super) struct Overlay(RwLock<BTreeMap<Key, (u64, Option<Value>)>>);
 
 impl Overlay {
+    /// Whether the index has all rows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Forgets rows that are in the index, unless a later unit has changed them again.
     pub(super) fn retire(&self, units: &[Unit]) {
         let mut rows = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -48,6 +48,8 @@ pub(super) struct Replay<'a> {
     pub(super) damage: Vec<String>,
     /// The index is made anew: there is no other to fall back on, so what does not fit is told and left out.
     pub(super) anew: bool,
+    /// Some of the journal was compacted: changes may be about what is gone for being past its time.
+    compacted: bool,
     changes: Changes,
     useless: usize,
     pending: u64,
@@ -72,6 +74,7 @@ impl<'a> Replay<'a> {
             replayed: 0,
             damage,
             anew,
+            compacted: false,
             changes,
             useless: 0,
             pending: 0,
@@ -83,6 +86,7 @@ impl<'a> Replay<'a> {
         let segments = journal::list(&self.layout.journal())?;
         let from = self.checkpoint.end;
         let last = segments.last().copied().unwrap_or(0);
+        self.compacted = journal::compactions(&self.layout.journal())?.any;
         self.check_end(last)?;
         if last > 0 && !self.clean {
             let begin = if last == from.segment { from.offset } else { 0 };
@@ -111,9 +115,16 @@ impl<'a> Replay<'a> {
         if offset.is_none() {
             self.checkpoint.end = scan.position();
         }
+        let behind = scan.next_segment_from();
         while let Some(found) = scan.next()? {
             match found {
-                Found::Record { seq, at, end, event, .. } => self.record(seq, (at, end), &event)?,
+                Found::Record { seq, at, end, event, .. } => {
+                    if behind.is_some() {
+                        // The records between were past their time.
+                        self.pass_over(scan.segment().first.max(self.checkpoint.next), seq);
+                    }
+                    self.record(seq, (at, end), &event)?;
+                }
                 Found::Damage { at, batch, .. } if last && !self.clean && self.is_torn(at, batch)? => {
                     self.cut(at, "the last batch was not written whole, and nobody was told that it was")?;
                     return Ok(());
@@ -137,7 +148,18 @@ impl<'a> Replay<'a> {
                 }
             }
         }
+        if let Some(next) = behind {
+            self.pass_over(self.checkpoint.next.max(scan.segment().first), next);
+            self.checkpoint.end = scan.position();
+        }
         Ok(())
+    }
+
+    /// The records from `first` on up to `seq` are gone for being past their time, if nothing is missing before them.
+    fn pass_over(&mut self, first: u64, seq: u64) {
+        if first == self.checkpoint.next {
+            self.checkpoint.next = self.checkpoint.next.max(seq);
+        }
     }
 
     /// After a failed sync the system may show bytes that the disk does not have. Who reads them here believes them, so they
@@ -159,8 +181,10 @@ impl<'a> Replay<'a> {
     fn check_end(&mut self, last: u64) -> Result<(), Trouble> {
         let end = self.checkpoint.end;
         let len = |number| self.path(number).metadata().map(|file| file.len());
-        let is_short =
-            end.segment > last || (end.segment > 0 && end.segment == last && len(last)? < end.offset);
+        let ends_in_last = end.segment > 0 && end.segment == last;
+        // One that is compacted was sealed, and whole.
+        let is_whole = ends_in_last && journal::is_compacted(&self.layout.journal(), last)?;
+        let is_short = end.segment > last || (ends_in_last && !is_whole && len(last)? < end.offset);
         if is_short {
             self.damage.push(format!(
                 "the journal ends before segment {}, offset {}, up to where the index has it: mails are lost",
@@ -236,7 +260,7 @@ impl<'a> Replay<'a> {
             ));
         }
         let rows = Layered { base: self.index, changes: &self.changes };
-        let mut txn = Txn::new(&rows);
+        let mut txn = Txn::replay(&rows, self.compacted);
         match machine::apply(event, at, &mut txn) {
             Ok(_) => {
                 let changes = txn.into_changes();

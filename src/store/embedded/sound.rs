@@ -26,7 +26,7 @@ pub(super) fn check(layout: &Layout, seen: u64) -> Result<Vec<String>, OpenError
                     present.push(segment);
                     damaged.push((segment, what));
                 }
-                None => damaged.push((Segment { number, salt: 0, first: 0 }, what)),
+                None => damaged.push((Segment { number, salt: 0, first: 0, compacted: false }, what)),
             },
         }
     }

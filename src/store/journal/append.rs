@@ -1,6 +1,14 @@
 //! Appending: records of one batch are put together in memory, written by one call and made durable by one sync.
 
-use std::{fs::File, io, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use super::{BigBodies, BigBody, Disk, Segment, record, segment};
 use crate::{
@@ -52,6 +60,8 @@ pub(in crate::store) struct Appender {
     big_written: bool,
     /// Behind `offset` lies what a failed write has left.
     dirty: bool,
+    /// Asks for a new segment at the next batch.
+    seal: Arc<AtomicBool>,
 }
 
 /// Where the journal lies, and how it is written.
@@ -60,6 +70,8 @@ pub(in crate::store) struct Place {
     pub(in crate::store) disk: Arc<dyn Disk>,
     pub(in crate::store) big: BigBodies,
     pub(in crate::store) segment_size: u64,
+    /// Set by whoever wants the segment to be sealed: the next batch begins another one.
+    pub(in crate::store) seal: Arc<AtomicBool>,
 }
 
 impl Appender {
@@ -84,6 +96,7 @@ impl Appender {
             disk: place.disk,
             big: place.big,
             segment_size: place.segment_size,
+            seal: place.seal,
             segment,
             file,
             offset,
@@ -114,7 +127,8 @@ impl Appender {
             self.zeroed = self.offset;
             self.dirty = false;
         }
-        if self.offset < self.segment_size {
+        let sealed = self.seal.load(Ordering::Acquire) && self.offset > segment::HEADER;
+        if self.offset < self.segment_size && !sealed {
             return Ok(());
         }
         self.trim();
@@ -123,6 +137,7 @@ impl Appender {
         self.segment = segment;
         self.offset = segment::HEADER;
         self.zeroed = segment::HEADER;
+        self.seal.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -156,7 +171,8 @@ impl Appender {
             salt: self.segment.salt,
             seq: self.next(),
             place: self.records,
-            body: big.map_or(Ok(raw), |big| Err((big.len, big.crc))),
+            body: big
+                .map_or(record::Body::Inline(raw), |big| record::Body::Big { len: big.len, crc: big.crc }),
         };
         record::write(&mut self.buffer, event, parts)?;
         self.records += 1;
@@ -192,5 +208,5 @@ impl Appender {
 }
 
 fn new_segment(number: u64, first: u64) -> Segment {
-    Segment { number, salt: u64::from_le_bytes(ops::random()), first }
+    Segment { number, salt: u64::from_le_bytes(ops::random()), first, compacted: false }
 }

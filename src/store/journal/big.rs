@@ -62,6 +62,11 @@ impl BigBodies {
         fs::read(self.path(mail)).map(Bytes::from)
     }
 
+    /// Bytes of a body's file; 0 when it is not there.
+    pub(in crate::store) fn len(&self, mail: MailId) -> u64 {
+        fs::metadata(self.path(mail)).map_or(0, |file| file.len())
+    }
+
     /// The name of a body's file, for messages.
     pub(in crate::store) fn name(&self, mail: MailId) -> String {
         self.path(mail).display().to_string()
@@ -70,7 +75,7 @@ impl BigBodies {
     /// Removes a body that nothing refers to.
     pub(in crate::store) fn remove(&self, mail: MailId) {
         // What stays is found again at the next start.
-        let _ = fs::remove_file(self.path(mail));
+        let _ = self.disk.remove(&self.path(mail));
     }
 
     /// The ids of all bodies that are there.

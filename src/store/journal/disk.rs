@@ -1,7 +1,12 @@
 //! The seam to the disk: the calls that a promise rests on, so that tests can make them fail, or record them and cut the
 //! power.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+};
 
 /// Reads, writes and syncs for the journal and for big mails.
 pub trait Disk: Send + Sync + 'static {
@@ -19,6 +24,16 @@ pub trait Disk: Send + Sync + 'static {
     /// Cuts a file off, or makes it longer by zeros.
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {
         file.set_len(len)
+    }
+
+    /// Gives a file another name; what had the name is gone.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
     }
 
     /// Writes zeros ahead of the journal's end. No promise rests on them.

@@ -10,7 +10,7 @@
 //! | 20 | 2 | place in its batch |
 //! | 22 | 1 | kind |
 //! | 23 | 1 | version of the event's encoding |
-//! | 24 | 1 | flags: 1 = the body is in a file of its own |
+//! | 24 | 1 | flags: 1 = the body is in a file of its own; 2 = the body was past its time |
 //! | 25 | 3 | zero |
 //! | 28 | 8 | the segment's salt |
 //! | 36 | 8 | number |
@@ -25,10 +25,12 @@ pub(super) const MAGIC: [u8; 4] = *b"\xffVR\x01";
 pub(super) const HEADER: usize = 44;
 /// Largest event, in bytes: an import of accounts is the largest there is.
 pub(super) const MAX_EVENT: usize = 64 << 20;
-/// The version of events that this program writes, and the newest that it reads.
-pub(super) const VERSION: u8 = 1;
+/// The newest version of events that this program writes, and the newest that it reads.
+pub(super) const VERSION: u8 = 2;
 /// The body is in a file of its own.
 const FLAG_BIG: u8 = 1;
+/// The body was past its time: compaction has taken it away.
+const FLAG_GONE: u8 = 2;
 
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub(in crate::store) struct Header {
     pub(super) version: u8,
     /// Whether the body is in a file of its own.
     pub(super) big: bool,
+    /// Whether compaction has taken the body away.
+    pub(super) gone: bool,
     /// The segment's salt.
     pub(super) salt: u64,
     /// The record's number.
@@ -67,10 +71,33 @@ impl Header {
             place: u16::from_le_bytes([bytes[20], bytes[21]]),
             version: bytes[23],
             big: bytes[24] & FLAG_BIG != 0,
+            gone: bytes[24] & FLAG_GONE != 0,
             salt: u64_at(bytes, 28),
             seq: u64_at(bytes, 36),
         };
         (header.event_len <= MAX_EVENT).then_some(header)
+    }
+
+    /// The body, whose bytes are these where they are in the record.
+    pub(in crate::store) fn body<'a>(&self, inline: &'a [u8]) -> Body<'a> {
+        match (self.gone, self.big) {
+            (true, _) => Body::Gone,
+            (false, true) => {
+                Body::Big { len: u32::try_from(self.body_len).unwrap_or(u32::MAX), crc: self.body_crc }
+            }
+            (false, false) => Body::Inline(inline),
+        }
+    }
+
+    /// Whether there is a body, wherever it is.
+    pub(in crate::store) fn has_body(&self) -> bool {
+        !self.gone && self.body_len > 0
+    }
+
+    /// Length of the record with this body instead of its own.
+    pub(in crate::store) fn len_with(&self, body: Body<'_>) -> u64 {
+        let inline = if let Body::Inline(bytes) = body { bytes.len() } else { 0 };
+        (HEADER + self.event_len + inline) as u64
     }
 
     /// Bytes of the body inside the record.
@@ -105,6 +132,22 @@ fn u64_at(bytes: &[u8; HEADER], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
+/// The bytes of a record's mail.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) enum Body<'a> {
+    /// In the record.
+    Inline(&'a [u8]),
+    /// In a file of its own.
+    Big {
+        /// Length of the file.
+        len: u32,
+        /// CRC-32 of the file.
+        crc: u32,
+    },
+    /// Past their time.
+    Gone,
+}
+
 /// What a record is made of, beside the event.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parts<'a> {
@@ -114,8 +157,8 @@ pub(super) struct Parts<'a> {
     pub(super) seq: u64,
     /// Place in its batch.
     pub(super) place: u16,
-    /// The bytes of the mail, or length and CRC-32 of the file that has them.
-    pub(super) body: Result<&'a [u8], (u32, u32)>,
+    /// The bytes of the mail.
+    pub(super) body: Body<'a>,
 }
 
 /// Appends a record to `out`. Leaves `out` as it was when the event can't be encoded.
@@ -128,8 +171,9 @@ pub(super) fn write(out: &mut Vec<u8>, event: &Event, parts: Parts<'_>) -> Resul
     }
     let event_len = out.len() - start - HEADER;
     let (body_len, body_crc) = match parts.body {
-        Ok(body) => (u32::try_from(body.len()), crc32fast::hash(body)),
-        Err((len, crc)) => (Ok(len), crc),
+        Body::Inline(body) => (u32::try_from(body.len()), crc32fast::hash(body)),
+        Body::Big { len, crc } => (Ok(len), crc),
+        Body::Gone => (Ok(0), 0),
     };
     let (Ok(event_len), Ok(body_len)) = (u32::try_from(event_len), body_len) else {
         out.truncate(start);
@@ -146,13 +190,19 @@ pub(super) fn write(out: &mut Vec<u8>, event: &Event, parts: Parts<'_>) -> Resul
     header[16..20].copy_from_slice(&body_crc.to_le_bytes());
     header[20..22].copy_from_slice(&parts.place.to_le_bytes());
     header[22] = kind(event);
-    header[23] = VERSION;
-    header[24] = if parts.body.is_err() { FLAG_BIG } else { 0 };
+    header[23] = version(event);
+    header[24] = match parts.body {
+        Body::Inline(_) => 0,
+        Body::Big { .. } => FLAG_BIG,
+        Body::Gone => FLAG_GONE,
+    };
     header[28..36].copy_from_slice(&parts.salt.to_le_bytes());
     header[36..44].copy_from_slice(&parts.seq.to_le_bytes());
     let crc = crc32fast::hash(&out[start + 8..]);
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(parts.body.unwrap_or_default());
+    if let Body::Inline(body) = parts.body {
+        out.extend_from_slice(body);
+    }
     Ok(())
 }
 
@@ -164,6 +214,16 @@ fn kind(event: &Event) -> u8 {
         Event::Settle(_) => 2,
         Event::Hurry(_) => 3,
         Event::Sweep(_) => 4,
+        Event::Retire(_) => 5,
+    }
+}
+
+/// Programs that know less must refuse what they would take for damage.
+fn version(event: &Event) -> u8 {
+    match event {
+        Event::Retire(_) => 2,
+        Event::Plan(plan) if plan.is_of_version_2() => 2,
+        _ => 1,
     }
 }
 
@@ -171,7 +231,7 @@ fn kind(event: &Event) -> u8 {
 mod tests {
     use super::*;
 
-    fn record(body: Result<&[u8], (u32, u32)>) -> Vec<u8> {
+    fn record(body: Body<'_>) -> Vec<u8> {
         let mut out = b"before".to_vec();
         write(&mut out, &Event::Noop, Parts { salt: 7, seq: u64::MAX - 1, place: 300, body }).unwrap();
         out.split_off(6)
@@ -179,12 +239,12 @@ mod tests {
 
     #[test]
     fn a_record_reads_back() {
-        let bytes = record(Ok(b"a mail"));
+        let bytes = record(Body::Inline(b"a mail"));
         let header = Header::parse(&bytes).unwrap();
         assert_eq!((header.salt, header.seq, header.place), (7, u64::MAX - 1, 300));
         assert_eq!((header.body_len, header.record_len(), header.big), (6, bytes.len(), false));
         assert!(header.is_whole(&bytes));
-        let big = record(Err((9_000_000, 42)));
+        let big = record(Body::Big { len: 9_000_000, crc: 42 });
         let header = Header::parse(&big).unwrap();
         assert_eq!((header.body_len, header.body_crc, header.record_len()), (9_000_000, 42, big.len()));
         assert!(header.is_whole(&big) && header.big);
@@ -192,7 +252,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_found() {
-        let bytes = record(Ok(b"a mail"));
+        let bytes = record(Body::Inline(b"a mail"));
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

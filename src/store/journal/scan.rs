@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, ops::ControlFlow, os::unix::fs::FileExt, path::Path};
 
-use super::{Segment, record, segment};
+use super::{Segment, compacted::Table, record, segment};
 use crate::store::{machine::Event, rows::Location};
 
 /// Bytes read at a time.
@@ -50,6 +50,10 @@ pub(in crate::store) struct Scan {
     buffer: Vec<u8>,
     /// Where in the file the buffer begins.
     start: u64,
+    /// Of a compacted segment: where its records are, and which of them comes next.
+    table: Option<(Table, usize)>,
+    /// The record that was met last, and where it is in the file.
+    met: Option<(record::Header, u64)>,
 }
 
 impl Scan {
@@ -59,11 +63,42 @@ impl Scan {
         number: u64,
         offset: Option<u64>,
     ) -> io::Result<Result<Self, String>> {
-        Ok(Segment::open(dir, number)?.and_then(|(segment, file)| {
-            let len = file.metadata().map_err(|error| error.to_string())?.len();
-            let offset = offset.unwrap_or(segment::HEADER);
-            Ok(Self { file, segment, len, offset, buffer: Vec::new(), start: offset })
-        }))
+        let (segment, file) = match Segment::open(dir, number)? {
+            Ok(opened) => opened,
+            Err(what) => return Ok(Err(what)),
+        };
+        let (len, offset) = (file.metadata()?.len(), offset.unwrap_or(segment::HEADER));
+        let table = match segment.compacted.then(|| Table::read(&file)).transpose()? {
+            Some(Err(what)) => return Ok(Err(what)),
+            Some(Ok(table)) => {
+                let first = table.from(offset);
+                Some((table, first))
+            }
+            None => None,
+        };
+        Ok(Ok(Self { file, segment, len, offset, buffer: Vec::new(), start: offset, table, met: None }))
+    }
+
+    /// The segment.
+    pub(in crate::store) fn segment(&self) -> Segment {
+        self.segment
+    }
+
+    /// Bytes of the file.
+    pub(in crate::store) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Of a compacted segment: the number of the first record behind it.
+    pub(in crate::store) fn next_segment_from(&self) -> Option<u64> {
+        self.table.as_ref().map(|(table, _)| table.next)
+    }
+
+    /// The header of the record that was met last, and the bytes of its mail where they are in it.
+    pub(in crate::store) fn body(&mut self) -> io::Result<Option<(record::Header, &[u8])>> {
+        let Some((header, place)) = self.met else { return Ok(None) };
+        let bytes = self.bytes(place, header.record_len())?;
+        Ok(bytes.get(record::HEADER + header.event_len..header.record_len()).map(|body| (header, body)))
     }
 
     /// Where it is.
@@ -73,12 +108,16 @@ impl Scan {
 
     /// What comes next; `None` at the end.
     pub(in crate::store) fn next(&mut self) -> io::Result<Option<Found>> {
+        if self.table.is_some() {
+            return self.next_place();
+        }
         if self.offset >= self.len {
             return Ok(None);
         }
         let at = self.at(self.offset);
         match self.record_at(self.offset)? {
             Some((header, event)) => {
+                self.met = Some((header, self.offset));
                 self.offset += header.record_len() as u64;
                 let end = self.at(self.offset);
                 Ok(Some(Found::Record { seq: header.seq, at, end, batch: batch(header), event }))
@@ -86,6 +125,26 @@ impl Scan {
             None if self.is_zero_from(self.offset)? => Ok(None),
             None => self.damage(at).map(Some),
         }
+    }
+
+    /// What comes next in a compacted segment.
+    fn next_place(&mut self) -> io::Result<Option<Found>> {
+        let Some((table, place)) = &mut self.table else { return Ok(None) };
+        let Some((old, now)) = table.places.get(*place).copied() else {
+            self.offset = table.end;
+            return Ok(None);
+        };
+        *place += 1;
+        let end = table.places.get(*place).map_or(table.end, |(next, _)| *next);
+        self.offset = end;
+        let (at, end) = (self.at(old), self.at(end));
+        Ok(Some(match self.record_at(now)? {
+            Some((header, event)) => {
+                self.met = Some((header, now));
+                Found::Record { seq: header.seq, at, end, batch: batch(header), event }
+            }
+            None => Found::Damage { at, what: "what stands here is no record".to_owned(), batch: 0 },
+        }))
     }
 
     /// Whether nothing but zeros follows: what was written ahead of the end, and not used yet.
@@ -196,9 +255,11 @@ pub(in crate::store) fn damage(
                 }
                 next = next.max(Some(scan.segment.first));
                 let is_open = is_last && stable.is_none();
+                let behind = scan.next_segment_from();
                 if read_through(scan, is_open, (&mut damage, &mut next), look)?.is_break() {
                     return Ok(damage);
                 }
+                next = next.max(behind);
             }
             // It may be made at this moment.
             Err(_) if is_last => {}

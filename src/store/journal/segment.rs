@@ -1,4 +1,4 @@
-//! Segment files: `000000000001.seg`, each with a header of 40 bytes.
+//! Segment files: `000000000001.seg`, each with a header of 40 bytes; that of a compacted one goes on (`compacted`).
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -7,11 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Append, Disk, record};
+use super::{Append, Disk, compacted, record};
 
 const MAGIC: [u8; 8] = *b"VESTSEG\n";
-/// The version of segments that this program writes, and the newest that it reads.
+/// The format of segments that are appended to.
 const FORMAT: u32 = 1;
+/// The format of compacted segments, and the newest that this program reads.
+const COMPACTED: u32 = 2;
 /// Length of the header.
 const HEADER_LEN: usize = 40;
 /// Where the first record begins.
@@ -26,6 +28,8 @@ pub(in crate::store) struct Segment {
     pub(in crate::store) salt: u64,
     /// The number of its first record.
     pub(in crate::store) first: u64,
+    /// Whether it is what compaction has left of it.
+    pub(in crate::store) compacted: bool,
 }
 
 /// The file of a segment.
@@ -66,16 +70,26 @@ impl Segment {
         file.read_exact_at(&mut header, 0)?;
         if let Some(format) = Self::newer(&header) {
             return Err(io::Error::other(format!(
-                "segment {number} has format {format}, and this program reads up to {FORMAT}: use the newer program"
+                "segment {number} has format {format}, and this program reads up to {COMPACTED}: use the newer program"
             )));
         }
-        Ok(Self::parse(&header, number).map(|segment| (segment, file)))
+        Ok(Self::parse_any(&header, number).map(|segment| (segment, file)))
     }
 
-    fn header(self) -> [u8; HEADER_LEN] {
+    /// Whether the file says that it is compacted. A header that is damaged does not.
+    pub(super) fn is_compacted(file: &File) -> io::Result<bool> {
+        let mut header = [0; HEADER_LEN];
+        let whole = file.metadata()?.len() >= HEADER;
+        if whole {
+            file.read_exact_at(&mut header, 0)?;
+        }
+        Ok(whole && header[..8] == MAGIC && header[8..12] == COMPACTED.to_le_bytes())
+    }
+
+    pub(super) fn header(self) -> [u8; HEADER_LEN] {
         let mut header = [0; HEADER_LEN];
         header[..8].copy_from_slice(&MAGIC);
-        header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        header[8..12].copy_from_slice(&if self.compacted { COMPACTED } else { FORMAT }.to_le_bytes());
         header[12..20].copy_from_slice(&self.salt.to_le_bytes());
         header[20..28].copy_from_slice(&self.first.to_le_bytes());
         header[28..36].copy_from_slice(&self.number.to_le_bytes());
@@ -88,34 +102,45 @@ impl Segment {
     fn newer(header: &[u8; HEADER_LEN]) -> Option<u32> {
         let format = header[8..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         let crc = header[36..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        (header[..8] == MAGIC && format > FORMAT && crc == crc32fast::hash(&header[..36])).then_some(format)
+        (header[..8] == MAGIC && format > COMPACTED && crc == crc32fast::hash(&header[..36]))
+            .then_some(format)
     }
 
-    /// What a damaged header said, as its records tell it; `None` when there is no record either.
+    /// What a damaged header said, as the copy at the end or the records tell it; `None` when there is neither.
     pub(in crate::store) fn of_its_records(dir: &Path, number: u64) -> io::Result<Option<Self>> {
+        if compacted::restore_header(dir, number)? {
+            return Ok(Self::open(dir, number)?.ok().map(|(segment, _)| segment));
+        }
         let bytes = fs::read(path(dir, number))?;
         let mut at = HEADER_LEN;
         while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memmem::find(rest, &record::MAGIC)) {
             let rest = &bytes[at + found..];
             if let Some(record) = record::Header::parse(rest).filter(|header| header.event_is_whole(rest)) {
-                return Ok(Some(Self { number, salt: record.salt, first: record.seq }));
+                return Ok(Some(Self { number, salt: record.salt, first: record.seq, compacted: false }));
             }
             at += found + 1;
         }
         Ok(None)
     }
 
-    /// Writes the header over what is there.
+    /// Writes the header over what is there. That of a compacted segment was mended when it was found.
     pub(in crate::store) fn write_header(self, dir: &Path) -> io::Result<()> {
+        if self.compacted {
+            return Ok(());
+        }
         let file = OpenOptions::new().write(true).open(path(dir, self.number))?;
         file.write_all_at(&self.header(), 0)?;
         file.sync_all()
     }
 
-    fn parse(header: &[u8; HEADER_LEN], number: u64) -> Result<Self, String> {
+    /// Reads the first bytes of a header, of whichever format.
+    pub(super) fn parse_any(header: &[u8], number: u64) -> Result<Self, String> {
+        let damaged = || "its header is damaged".to_owned();
+        let header: &[u8; HEADER_LEN] = header.first_chunk().ok_or_else(damaged)?;
         let u64_at = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let segment = Self { number, salt: u64_at(12), first: u64_at(20) };
-        if segment.header() == *header { Ok(segment) } else { Err("its header is damaged".to_owned()) }
+        let compacted = header[8..12] == COMPACTED.to_le_bytes();
+        let segment = Self { number, salt: u64_at(12), first: u64_at(20), compacted };
+        if segment.header() == *header { Ok(segment) } else { Err(damaged()) }
     }
 }
 
@@ -125,10 +150,10 @@ mod tests {
 
     #[test]
     fn a_header_reads_back_and_a_wrong_one_is_named() {
-        let segment = Segment { number: 3, salt: 99, first: 17 };
+        let segment = Segment { number: 3, salt: 99, first: 17, compacted: false };
         let header = segment.header();
-        assert_eq!(Segment::parse(&header, 3), Ok(segment));
-        assert!(Segment::parse(&header, 4).unwrap_err().contains("damaged"));
+        assert_eq!(Segment::parse_any(&header, 3), Ok(segment));
+        assert!(Segment::parse_any(&header, 4).unwrap_err().contains("damaged"));
         let mut newer = header;
         newer[8] = 9;
         assert_eq!(Segment::newer(&newer), None, "a flipped bit is no newer format");
@@ -141,7 +166,9 @@ mod tests {
     fn segments_are_listed_in_order() {
         let dir = tempfile::tempdir().unwrap();
         for number in [12, 2, 1] {
-            Segment { number, salt: 1, first: 1 }.create(dir.path(), &super::super::RealDisk).unwrap();
+            Segment { number, salt: 1, first: 1, compacted: false }
+                .create(dir.path(), &super::super::RealDisk)
+                .unwrap();
         }
         std::fs::write(dir.path().join("notes.txt"), "").unwrap();
         assert_eq!(list(dir.path()).unwrap(), [1, 2, 12]);

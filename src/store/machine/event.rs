@@ -5,7 +5,7 @@ use serde_bytes::ByteBuf;
 use uuid::Uuid;
 
 use crate::{
-    store::{Lane, Plan, Queue, Settlement},
+    store::{Effect, Lane, Plan, Queue, Settlement},
     types::{RequestId, Time},
 };
 
@@ -20,6 +20,8 @@ pub(in crate::store) enum Event {
     Hurry(HurryEvent),
     /// Rows past their time.
     Sweep(SweepEvent),
+    /// Decisions past their time.
+    Retire(RetireEvent),
     /// Nothing: proves that a write gets through.
     Noop,
 }
@@ -41,12 +43,26 @@ pub(in crate::store) struct PlanEvent {
     /// Whether the mail's bytes are in a file of their own.
     #[serde(default)]
     pub(in crate::store) big: bool,
+    /// Until when the mail's bytes were kept that compaction has taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::store) raw_until: Option<Time>,
 }
 
 impl PlanEvent {
     /// A plan that has been given nothing yet.
     pub(in crate::store) fn new(plan: Plan, big: bool) -> Self {
-        Self { plan, first: 0, opened: Vec::new(), turns: Vec::new(), big }
+        Self { plan, first: 0, opened: Vec::new(), turns: Vec::new(), big, raw_until: None }
+    }
+
+    /// Whether a program that knows only version 1 of records would misread it.
+    pub(in crate::store) fn is_of_version_2(&self) -> bool {
+        self.plan.effects.iter().any(|effect| matches!(effect, Effect::Retired | Effect::Reprocess { .. }))
+    }
+
+    /// Its decisions with their numbers, in order.
+    pub(in crate::store) fn decisions(&self) -> impl Iterator<Item = (u64, &Effect)> {
+        let decides = |effect: &&Effect| effect.decides();
+        (self.first..).zip(self.plan.effects.iter().filter(decides))
     }
 }
 
@@ -110,6 +126,17 @@ pub(in crate::store) struct SweepEvent {
     pub(in crate::store) duplicates_before: Time,
     /// Tokens and verifications that ended before this go.
     pub(in crate::store) tokens_before: Time,
+}
+
+/// Decisions past their time, and what else is past it with them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::store) struct RetireEvent {
+    /// When.
+    pub(in crate::store) at: Time,
+    /// Keys of the rows to remove. A sender's row and a lane's stay where they say something yet.
+    pub(in crate::store) keys: Vec<ByteBuf>,
+    /// The highest decision that was ever retired.
+    pub(in crate::store) upto: u64,
 }
 
 #[cfg(test)]

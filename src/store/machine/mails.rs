@@ -39,7 +39,7 @@ pub(super) fn record(entry: &Entry, applying: &mut Applying<'_, '_>) -> Result<C
         project: &entry.project,
         sender: mail.facts.sender.as_ref(),
         reason: entry.reason,
-        basis: None,
+        basis: entry.basis,
         body: applying.at.body(mail.facts.id),
         held_at: None,
         participants: mail.facts.participants.iter().map(AddressHash::of).collect(),
@@ -112,7 +112,6 @@ fn write_decision(
     let nth = applying.decided;
     let opened = applying.event.opened.get(nth).ok_or_else(|| malformed("a decision has no number"))?;
     let seq = applying.event.first + nth as u64;
-    applying.decided += 1;
     let row = DecisionIndex {
         at: applying.event.plan.at,
         mail: decision.body.mail,

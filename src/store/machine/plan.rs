@@ -4,10 +4,10 @@ use super::{Cap, PlanEvent, acknowledgements, jobs, mails, malformed, verificati
 use crate::{
     store::{
         CommitError, Committed, CommittedEntry, Delivery, DeliveryKind, Effect, Job, JobKind, Queue,
-        SentAbout, SentMail, Spend,
+        SentAbout, SentMail, Spend, ThreadKey,
         rows::{Location, SenderRow, Txn, key},
     },
-    types::{Account, EmailAddress, RequestId},
+    types::{Account, EmailAddress, MailId, ProjectKey, RequestId},
 };
 
 /// What each effect needs to know.
@@ -24,6 +24,8 @@ pub(super) struct Applying<'a, 'r> {
     pub(super) enqueued: usize,
     /// The request that the last decision opened.
     opened: Option<RequestId>,
+    /// What came back.
+    returned: Vec<SentMail>,
 }
 
 /// Makes a plan's rows.
@@ -31,14 +33,21 @@ pub(super) fn apply(event: &PlanEvent, at: Location, txn: &mut Txn<'_>) -> Resul
     if let (true, Some(mail)) = (event.big, &event.plan.mail) {
         txn.mark(key::big(mail.facts.id));
     }
-    let mut applying = Applying { event, at, txn, decided: 0, enqueued: 0, opened: None };
+    let mut applying =
+        Applying { event, at, txn, decided: 0, enqueued: 0, opened: None, returned: Vec::new() };
     if let Some(spend) = &event.plan.spend {
-        applying.spend(spend)?;
+        let spent = applying.spend(spend);
+        applying.txn.lenient(spent)?;
     }
     let mut committed = Committed::default();
     for effect in &event.plan.effects {
-        committed.entries.extend(applying.effect(effect)?);
+        let (decided, enqueued) = (applying.decided, applying.enqueued);
+        let made = applying.effect(effect);
+        committed.entries.extend(applying.txn.lenient(made)?.flatten());
+        applying.decided = decided + usize::from(effect.decides());
+        applying.enqueued = enqueued + usize::from(matches!(effect, Effect::Enqueue(_)));
     }
+    committed.returned = applying.returned;
     Ok(committed)
 }
 
@@ -66,21 +75,31 @@ impl Applying<'_, '_> {
             Effect::MarkOpened(id) => verifications::mark_opened(*id, self.event.plan.at, self.txn)?,
             Effect::Enqueue(delivery) => self.enqueue(delivery)?,
             Effect::Bounced { delivery, words } => {
-                verifications::bounced(*delivery, self.event.plan.at, words, self.txn)?;
+                let returned = verifications::bounced(*delivery, self.event.plan.at, words, self.txn)?;
+                self.returned.extend(returned);
             }
+            Effect::Reprocess { mail, project } => self.reprocess(*mail, project)?,
+            Effect::Retired => {}
         }
         Ok(None)
     }
 
+    fn reprocess(&mut self, mail: MailId, project: &ProjectKey) -> Result<(), CommitError> {
+        let place = key::reprocessed(mail, project);
+        if self.txn.read::<u64>(&place)?.is_some() {
+            return Err(CommitError::Gone);
+        }
+        self.txn.put(place, &self.event.first)
+    }
+
     /// Remembers which request it opened, for the acknowledgement that may follow.
     fn after(&mut self, entry: CommittedEntry) -> CommittedEntry {
-        self.opened = self.event.opened.get(self.decided - 1).cloned().flatten();
+        self.opened = self.event.opened.get(self.decided).cloned().flatten();
         entry
     }
 
     fn enqueue(&mut self, delivery: &Delivery) -> Result<(), CommitError> {
         let turn = *self.event.turns.get(self.enqueued).ok_or_else(|| malformed("a delivery has no turn"))?;
-        self.enqueued += 1;
         if let Some((lane, arrival)) = turn.lane {
             self.txn.put(key::lane(lane), &arrival)?;
         }
@@ -104,8 +123,9 @@ impl Applying<'_, '_> {
                 body.ok_or_else(|| malformed("a forward has no mail"))?;
             }
         }
-        if let Some(about) = about(&delivery.kind) {
-            self.txn.put(key::sent(delivery.id), &SentMail { at, to: delivery.to.clone(), about })?;
+        if let Some((about, answers)) = about(&delivery.kind) {
+            let sent = SentMail { at, to: delivery.to.clone(), about, answers, returned_at: None };
+            self.txn.put(key::sent(delivery.id), &sent)?;
         }
         let job = Job {
             id: delivery.id.uuid(),
@@ -119,14 +139,21 @@ impl Applying<'_, '_> {
     }
 }
 
-/// What a bounce of the mail would be about; none for what is not ours.
-fn about(kind: &DeliveryKind) -> Option<SentAbout> {
-    match kind {
-        DeliveryKind::Verification { verification, .. } => Some(SentAbout::Verification(*verification)),
-        DeliveryKind::Acknowledgement { request, .. } => request.clone().map(SentAbout::Acknowledgement),
-        DeliveryKind::Confirmation { .. } => Some(SentAbout::Confirmation),
-        DeliveryKind::Forward { .. } => None,
-    }
+/// What a bounce of the mail would be about, and the mail that it answers; none for what is not ours.
+fn about(kind: &DeliveryKind) -> Option<(SentAbout, Option<ThreadKey>)> {
+    let (about, project, in_reply_to) = match kind {
+        DeliveryKind::Verification { verification, project, in_reply_to, .. } => {
+            (SentAbout::Verification(*verification), project, in_reply_to)
+        }
+        DeliveryKind::Acknowledgement { request, project, in_reply_to, .. } => {
+            (SentAbout::Acknowledgement(request.clone()?), project, in_reply_to)
+        }
+        DeliveryKind::Confirmation { project, in_reply_to, .. } => {
+            (SentAbout::Confirmation, project, in_reply_to)
+        }
+        DeliveryKind::Forward { .. } => return None,
+    };
+    Some((about, in_reply_to.as_deref().map(|id| ThreadKey::of(project, id))))
 }
 
 fn put_account(account: &Account, txn: &mut Txn<'_>) -> Result<(), CommitError> {

@@ -44,10 +44,6 @@ impl Counters {
     }
 }
 
-fn decides(effect: &Effect) -> bool {
-    matches!(effect, Effect::Record(_) | Effect::Resolve(_))
-}
-
 /// Checks an event's conditions and gives it its numbers and turns.
 pub(in crate::store) fn prepare(
     event: &mut Event,
@@ -63,7 +59,7 @@ pub(in crate::store) fn prepare(
             Ok(())
         }
         Event::Sweep(event) => sweep::retain_ended(event, rows),
-        Event::Settle(_) | Event::Hurry(_) | Event::Noop => Ok(()),
+        Event::Settle(_) | Event::Hurry(_) | Event::Retire(_) | Event::Noop => Ok(()),
     }
 }
 
@@ -90,7 +86,7 @@ fn requests(
     counters: &Counters,
 ) -> Result<Vec<Option<RequestId>>, CommitError> {
     let mut opened: Vec<Option<RequestId>> = Vec::new();
-    for effect in plan.effects.iter().filter(|effect| decides(effect)) {
+    for effect in plan.effects.iter().filter(|effect| effect.decides()) {
         let Some(project) = opens(effect, rows)? else {
             opened.push(None);
             continue;

@@ -58,7 +58,7 @@ fn sweep_range(
             return Ok(ControlFlow::Break(()));
         }
         *looks -= 1;
-        if has_ended(key, value, event.duplicates_before, event.tokens_before)? {
+        if has_ended(rows, (key, value), event.duplicates_before, event.tokens_before)? {
             event.keys.push(ByteBuf::from(key));
         }
         Ok(ControlFlow::Continue(()))
@@ -66,18 +66,24 @@ fn sweep_range(
     Ok(whole)
 }
 
+/// A token goes with its verification, if not before.
 fn has_ended(
-    key: &[u8],
-    value: &[u8],
+    rows: &dyn Rows,
+    (place, value): (&[u8], &[u8]),
     duplicates_before: Time,
     tokens_before: Time,
 ) -> Result<bool, StoreError> {
-    Ok(match key.first() {
-        Some(b'd') => decode::<SeenRow>(key, value)?.0.iter().all(|seen| seen.at < duplicates_before),
-        Some(b'e') => decode::<ConfirmationView>(key, value)?.expires_at < tokens_before,
-        Some(b'o') => decode::<SentMail>(key, value)?.at < tokens_before,
-        Some(b't') => decode::<TokenRow>(key, value)?.expires_at < tokens_before,
-        Some(b'v') => decode::<VerificationRow>(key, value)?.end.is_some_and(|end| end.at() < tokens_before),
+    Ok(match place.first() {
+        Some(b'd') => decode::<SeenRow>(place, value)?.0.iter().all(|seen| seen.at < duplicates_before),
+        Some(b'e') => decode::<ConfirmationView>(place, value)?.expires_at < tokens_before,
+        Some(b'o') => decode::<SentMail>(place, value)?.at < tokens_before,
+        Some(b't') => {
+            let row: TokenRow = decode(place, value)?;
+            row.expires_at < tokens_before || rows.get(&key::verification(row.verification))?.is_none()
+        }
+        Some(b'v') => {
+            decode::<VerificationRow>(place, value)?.end.is_some_and(|end| end.at() < tokens_before)
+        }
         _ => false,
     })
 }
@@ -87,7 +93,7 @@ pub(super) fn retain_ended(event: &mut SweepEvent, rows: &dyn Rows) -> Result<()
     let mut kept = Vec::with_capacity(event.keys.len());
     for key in std::mem::take(&mut event.keys) {
         if let Some(value) = rows.get(&key)?
-            && has_ended(&key, &value, event.duplicates_before, event.tokens_before)?
+            && has_ended(rows, (&key, &value), event.duplicates_before, event.tokens_before)?
         {
             kept.push(key);
         }

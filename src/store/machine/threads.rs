@@ -23,11 +23,12 @@ pub(super) fn duplicates(plan: &Plan, rows: &dyn Rows) -> Result<Vec<DedupKey>, 
     let message_id = plan.mail.as_ref().and_then(|mail| mail.facts.message_id.as_deref());
     let mut found = Vec::new();
     for effect in &plan.effects {
-        if let Effect::Record(entry) = effect
-            && let Some(digest) = entry.once
-            && seen_since(&Once::of(&entry.project, message_id, digest), entry.once_since, rows)?.is_some()
-        {
-            found.push(digest);
+        let Effect::Record(entry) = effect else { continue };
+        let here = entry.once.map(|digest| Once::of(&entry.project, message_id, digest));
+        for once in here.iter().chain(&entry.once_elsewhere) {
+            if seen_since(once, entry.once_since, rows)?.is_some() {
+                found.push(once.digest);
+            }
         }
     }
     Ok(found)

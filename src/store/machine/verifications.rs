@@ -67,17 +67,19 @@ pub(super) fn mailed(
     let DeliveryKind::Verification { verification, token, expires_at, .. } = &delivery.kind else {
         return Ok(());
     };
-    let mut row = find(*verification, txn)?;
-    row.mails.push(VerificationMailRow {
-        id: delivery.id,
-        enqueued_at: at,
-        due_at,
-        expires_at: *expires_at,
-        state: MailState::Waiting,
-    });
-    let over = row.mails.len().saturating_sub(MAX_MAILS);
-    row.mails.drain(..over);
-    txn.put(key::verification(*verification), &row)?;
+    // A swept verification may leave its mail behind: it can still come back.
+    if let Some(mut row) = txn.lenient(find(*verification, txn))? {
+        row.mails.push(VerificationMailRow {
+            id: delivery.id,
+            enqueued_at: at,
+            due_at,
+            expires_at: *expires_at,
+            state: MailState::Waiting,
+        });
+        let over = row.mails.len().saturating_sub(MAX_MAILS);
+        row.mails.drain(..over);
+        txn.put(key::verification(*verification), &row)?;
+    }
     txn.put(key::token(token), &TokenRow { verification: *verification, expires_at: *expires_at })?;
     count_mail(&delivery.to, at, at.max(delivery.not_before), txn)
 }
@@ -90,12 +92,30 @@ pub(super) fn confirming(delivery: &Delivery, at: Time, txn: &mut Txn<'_>) -> Re
     count_mail(&delivery.to, at, at.max(delivery.not_before), txn)
 }
 
-/// A mail of ours has come back. Only verifications keep what became of their mails.
-pub(super) fn bounced(id: DeliveryId, at: Time, words: &str, txn: &mut Txn<'_>) -> Result<(), CommitError> {
-    let Some(SentMail { about: SentAbout::Verification(verification), .. }) = txn.read(&key::sent(id))?
-    else {
-        return Ok(());
-    };
+/// A mail of ours has come back; answers it when that is the first time. Verifications keep what became of their mails.
+pub(super) fn bounced(
+    id: DeliveryId,
+    at: Time,
+    words: &str,
+    txn: &mut Txn<'_>,
+) -> Result<Option<SentMail>, CommitError> {
+    let Some(mut sent): Option<SentMail> = txn.read(&key::sent(id))? else { return Ok(None) };
+    if sent.returned_at.replace(at).is_some() {
+        return Ok(None);
+    }
+    txn.put(key::sent(id), &sent)?;
+    if let SentAbout::Verification(verification) = sent.about {
+        mark_undeliverable((verification, id), at, words, txn)?;
+    }
+    Ok(Some(sent))
+}
+
+fn mark_undeliverable(
+    (verification, id): (VerificationId, DeliveryId),
+    at: Time,
+    words: &str,
+    txn: &mut Txn<'_>,
+) -> Result<(), CommitError> {
     let place = key::verification(verification);
     let Some(mut row): Option<VerificationRow> = txn.read(&place)? else { return Ok(()) };
     let Some(mail) = row.mails.iter_mut().find(|mail| mail.id == id) else { return Ok(()) };
@@ -156,13 +176,14 @@ fn list(
     txn: &mut Txn<'_>,
 ) -> Result<(), CommitError> {
     let held = txn.sender(address)?.held;
-    if !listed.iter().all(|id| held.contains(id)) {
+    let waiting: Vec<HeldId> = listed.iter().copied().filter(|id| held.contains(id)).collect();
+    if waiting.len() < listed.len() && !txn.is_compacted() {
         return Err(CommitError::Gone);
     }
     txn.change_sender(address, |row| {
         row.pending = None;
         row.held.retain(|id| !listed.contains(id));
-        row.releasing.extend_from_slice(listed);
+        row.releasing.extend_from_slice(&waiting);
         row.quiet_until = quiet_until.or(row.quiet_until);
     })
 }

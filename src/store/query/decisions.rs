@@ -1,16 +1,17 @@
 //! The audit log: found by its rows, told by the journal.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, ops::ControlFlow, time::Duration};
 
 use super::{View, walk::Walk};
 use crate::{
-    access::{Basis, Check, RecordedFacts},
+    access::{Basis, Check, Outcome, RecordedFacts},
     store::{
-        DecisionFilter, DecisionRow, Disposition, Effect, Order, Page, PageRequest, StoreError,
+        DecisionFilter, DecisionRow, Disposition, Dropped, Effect, Order, Page, PageRequest, RawState,
+        StoreError,
         machine::PlanEvent,
-        rows::{DecisionIndex, key, read},
+        rows::{DecisionIndex, decode, key, read},
     },
-    types::{Domain, HeldId, RequestId, Standing, Time},
+    types::{Domain, HeldId, MailId, RequestId, Standing, Time},
 };
 
 /// How much a decision's time may lie before that of an earlier one: plans wait for one another.
@@ -26,6 +27,7 @@ struct Told {
     held: Option<HeldId>,
     standing: Option<Standing>,
     facts: Option<RecordedFacts>,
+    raw: RawState,
 }
 
 impl View<'_> {
@@ -90,7 +92,48 @@ impl View<'_> {
             held: told.held,
             standing: told.standing,
             facts: told.facts,
+            raw: told.raw,
         })
+    }
+}
+
+impl View<'_> {
+    /// [`crate::store::Store::dropped`].
+    pub(in crate::store) fn dropped(&self, mail: MailId, since: Time) -> Result<Vec<Dropped>, StoreError> {
+        let mut found = Vec::new();
+        self.rows.scan(&key::all(b'x'), Order::Newest, &mut |place, value| {
+            let row: DecisionIndex = decode(place, value)?;
+            if is_long_before(row.at, Some(since)) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if row.mail == mail && row.held_at.is_none() && row.reason.outcome() == Outcome::Drop {
+                found.push((key::number(place).unwrap_or(0), row));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let dropped = found.into_iter().map(|(seq, row)| self.dropped_one(seq, &row));
+        dropped.filter_map(Result::transpose).collect()
+    }
+
+    /// `None` where the record is damaged: the list of decisions says so.
+    fn dropped_one(&self, seq: u64, row: &DecisionIndex) -> Result<Option<Dropped>, StoreError> {
+        let Ok(event) = self.plan(row.record)? else { return Ok(None) };
+        let entry = event.decisions().nth(row.nth as usize).and_then(|(_, effect)| match effect {
+            Effect::Record(entry) => Some(entry.clone()),
+            _ => None,
+        });
+        let raw_until = event.raw_until;
+        let Some((entry, facts)) = entry.zip(event.plan.mail.map(|mail| mail.facts)) else { return Ok(None) };
+        let again: Option<u64> = read(self.rows, &key::reprocessed(row.mail, &row.project))?;
+        let again =
+            again.map(|seq| Ok::<_, StoreError>((seq, read(self.rows, &key::decision(seq))?))).transpose()?;
+        let became = match again {
+            Some((seq, Some(row))) => Some(self.decision(seq, row)?),
+            _ => None,
+        };
+        let keeps = entry.disposition == Disposition::Drop { keep_raw: true };
+        let raw = (keeps && raw_until.is_none()).then(|| row.record.body(row.mail));
+        Ok(Some(Dropped { seq, at: row.at, entry, facts, raw, raw_until, became }))
     }
 }
 
@@ -109,11 +152,15 @@ fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
 /// What the plan says of its `nth` decision.
 fn tell(event: PlanEvent, nth: usize) -> Told {
     let opened = event.opened.into_iter().nth(nth).flatten();
+    let gone = event.raw_until.is_some();
     let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
+        // Holds the place of a decision that is past its time; no row leads to it.
+        Effect::Retired => Some((Told::default(), Disposition::Drop { keep_raw: false })),
         Effect::Record(entry) => Some((
             Told {
                 trail: entry.trail,
                 settings_version: entry.settings_version,
+                basis: entry.basis,
                 standing: Some(entry.standing),
                 facts: entry.facts,
                 ..Told::default()
@@ -134,6 +181,14 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
     });
     let Some((mut told, disposition)) = decisions.nth(nth) else {
         return damaged("the record has no such decision".to_owned());
+    };
+    let ended = told.held.is_some();
+    told.raw = match (&disposition, gone) {
+        // The mail is that of the hold, whose own decision says what became of it.
+        (Disposition::Drop { keep_raw: false }, _) => RawState::None,
+        _ if ended => RawState::None,
+        (_, true) => RawState::Gone,
+        (_, false) => RawState::Kept,
     };
     match disposition {
         Disposition::Open | Disposition::Follow(_) => told.request = opened,

@@ -42,11 +42,12 @@ impl View<'_> {
     }
 
     /// The plan recorded there, or what is damaged.
-    pub(super) fn plan(&self, at: Location) -> Result<Result<PlanEvent, String>, StoreError> {
+    pub(in crate::store) fn plan(&self, at: Location) -> Result<Result<PlanEvent, String>, StoreError> {
         match self.records.event(at) {
             Ok(Event::Plan(event)) => Ok(Ok(*event)),
             Ok(_) => Ok(Err(format!("segment {}, offset {}: not a plan", at.segment, at.offset))),
             Err(StoreError::Damaged(what)) => Ok(Err(what)),
+            Err(StoreError::Expired(_)) => Ok(Err("the record was past its time".to_owned())),
             Err(other) => Err(other),
         }
     }

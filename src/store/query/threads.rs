@@ -2,7 +2,7 @@
 
 use crate::{
     store::{
-        Kept, MAX_THREADS, Named, StoreError, Thread,
+        Kept, MAX_THREADS, Named, SentMail, StoreError, Thread,
         rows::{RequestIndex, Rows, SeenRow, key, read},
     },
     types::EmailAddress,
@@ -15,7 +15,11 @@ pub(in crate::store) fn threads(
     named: &Named,
 ) -> Result<Vec<Thread>, StoreError> {
     let mut kept: Vec<Kept> = named.requests.iter().copied().map(Kept::Request).collect();
-    for thread in &named.threads {
+    let mut answered = Vec::new();
+    for ours in &named.ours {
+        answered.extend(read::<SentMail>(rows, &key::sent(*ours))?.and_then(|sent| sent.answers));
+    }
+    for thread in answered.iter().chain(&named.threads) {
         let row: SeenRow = read(rows, &key::thread(thread))?.unwrap_or_default();
         kept.extend(row.0.iter().map(|seen| seen.kept));
     }

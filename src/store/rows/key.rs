@@ -34,6 +34,11 @@ pub(in crate::store) fn all(letter: u8) -> KeyRange {
     under(key(letter, &[]))
 }
 
+/// All rows.
+pub(in crate::store) fn everything() -> KeyRange {
+    KeyRange { from: Key::from_slice(&[0]), until: Key::from_slice(&[0xff]) }
+}
+
 /// The number that ends a key.
 pub(in crate::store) fn number(key: &[u8]) -> Option<u64> {
     key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
@@ -103,6 +108,11 @@ pub(in crate::store) fn comments(project: &ProjectKey, number: u64) -> KeyRange 
 /// `b/`: a mail whose bytes are in a file of their own.
 pub(in crate::store) fn big(mail: MailId) -> Key {
     key(b'b', &[mail.uuid().as_bytes()])
+}
+
+/// `r/`: a dropped mail that was decided again for the project: the number of the new decision.
+pub(in crate::store) fn reprocessed(mail: MailId, project: &ProjectKey) -> Key {
+    key(b'r', &[mail.uuid().as_bytes(), project.as_str().as_bytes()])
 }
 
 /// `n/`: the mails of a Message-ID. `d/`: a mail without one.
@@ -208,6 +218,11 @@ pub(in crate::store) fn checkpoint() -> Key {
 /// `m/schema`: the version of the rows.
 pub(in crate::store) fn schema() -> Key {
     Key::from_slice(b"m/schema")
+}
+
+/// `m/retired`: the highest decision that was ever retired; the numbers up to it may have gaps.
+pub(in crate::store) fn retired() -> Key {
+    Key::from_slice(b"m/retired")
 }
 
 /// `m/sweep`: where the sweep goes on.

@@ -364,7 +364,9 @@ impl VerificationMailRow {
 }
 
 impl Row for Job {}
-impl Row for SentMail {}
+impl Row for SentMail {
+    const NAMED: bool = true;
+}
 impl Row for ConfirmationView {}
 
 /// When a job is due: finds its row.

@@ -87,12 +87,23 @@ pub(in crate::store) fn merge_scan(
 pub(in crate::store) struct Txn<'a> {
     base: &'a dyn Rows,
     changes: Changes,
+    compacted: bool,
 }
 
 impl<'a> Txn<'a> {
     /// No changes yet.
     pub(in crate::store) fn new(base: &'a dyn Rows) -> Self {
-        Self { base, changes: Changes::new() }
+        Self { base, changes: Changes::new(), compacted: false }
+    }
+
+    /// The same, for the replay of a journal that may have been compacted.
+    pub(in crate::store) fn replay(base: &'a dyn Rows, compacted: bool) -> Self {
+        Self { compacted, ..Self::new(base) }
+    }
+
+    /// Whether what changes are about may be gone for being past its time.
+    pub(in crate::store) fn is_compacted(&self) -> bool {
+        self.compacted
     }
 
     /// The changes made.

@@ -29,10 +29,19 @@ async fn the_client_is_the_peer_of_what_follows() {
     relay.ask("XCLIENT ADDR=IPV6:2001:db8::9", "220").await;
     relay.ask("EHLO b.example", "250-mx.example").await;
     relay.mail("y", "250 2.0.0").await;
-    relay.ask("XCLIENT ADDR=[UNAVAILABLE]", "220").await;
-    relay.ask("EHLO c.example", "250-mx.example").await;
+    relay.ask("XCLIENT HELO=c.example", "220").await;
+    relay.ask("EHLO relay.example", "250-mx.example").await;
     relay.mail("z", "250 2.0.0").await;
-    let wanted = [("192.0.2.9", "a.example"), ("2001:db8::9", "b.example"), ("2001:db8::9", "c.example")];
+    // A client that the relay does not know is not the one before.
+    relay.ask("XCLIENT ADDR=[UNAVAILABLE]", "220").await;
+    relay.ask("EHLO d.example", "250-mx.example").await;
+    relay.mail("u", "250 2.0.0").await;
+    let wanted = [
+        ("192.0.2.9", "a.example"),
+        ("2001:db8::9", "b.example"),
+        ("2001:db8::9", "c.example"),
+        ("127.0.0.1", "d.example"),
+    ];
     assert_eq!(envelopes(&house), wanted.map(|(peer, helo)| (peer.to_owned(), helo.to_owned())));
     assert_eq!(house.log.events("smtp.refused")[0]["peer"], "192.0.2.9");
     let told = house.log.events("session.relayed");
@@ -54,8 +63,13 @@ async fn forwarded_attributes_are_those_of_one_mail() {
     relay.ask("XFORWARD ADDR=192.0.2.9", "250 2.0.0").await;
     relay.ask("RSET", "250 2.0.0").await;
     relay.mail("z", "250 2.0.0").await;
-    let wanted =
-        [("192.0.2.9", "a.example"), ("127.0.0.1", "client.example"), ("127.0.0.1", "client.example")];
+    // A mail that came to nothing leaves nothing to the next one, whose client the relay does not know.
+    relay.ask("XFORWARD ADDR=192.0.2.9 HELO=a.example", "250 2.0.0").await;
+    relay.ask("MAIL FROM:<a@b.example> SIZE=99999999999", "552").await;
+    relay.ask("XFORWARD ADDR=[UNAVAILABLE] HELO=[UNAVAILABLE]", "250 2.0.0").await;
+    relay.mail("u", "250 2.0.0").await;
+    let own = ("127.0.0.1", "client.example");
+    let wanted = [("192.0.2.9", "a.example"), own, own, own];
     assert_eq!(envelopes(&house), wanted.map(|(peer, helo)| (peer.to_owned(), helo.to_owned())));
 }
 

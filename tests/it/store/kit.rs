@@ -187,8 +187,10 @@ pub(super) fn entry(key: &str, reason: Reason, disposition: Disposition) -> Entr
         trail: vec![check],
         disposition,
         once: None,
+        once_elsewhere: Vec::new(),
         once_since: T0.minus(DAY),
         standing: Standing::Proven,
+        basis: None,
         settings_version: "v1".to_owned(),
         facts: None,
     }

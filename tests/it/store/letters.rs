@@ -2,7 +2,7 @@
 
 use vestibule::{
     store::{Delivery, DeliveryKind, DeliveryState, Effect, Lane, LaneRate, Queue, SentAbout, Settlement},
-    types::{AccountKind, DeliveryId, HeldId, RequestId, VerificationId},
+    types::{AccountKind, DeliveryId, HeldId, RequestId, Time, VerificationId},
 };
 
 use super::kit::{
@@ -12,7 +12,7 @@ use super::kit::{
 
 const PER_DAY: u32 = 3;
 
-fn acknowledgement(to: &str) -> (DeliveryId, Effect) {
+pub(super) fn acknowledgement(to: &str) -> (DeliveryId, Effect) {
     let id = DeliveryId::new(fresh());
     let delivery = Delivery {
         id,
@@ -24,6 +24,25 @@ fn acknowledgement(to: &str) -> (DeliveryId, Effect) {
             request: None,
             per_day: PER_DAY,
             last: false,
+            received_at: T0,
+            in_reply_to: None,
+        },
+    };
+    (id, Effect::Enqueue(delivery))
+}
+
+pub(super) fn confirmation(to: &str, token: u64, expires_at: Time) -> (DeliveryId, Effect) {
+    let id = DeliveryId::new(fresh());
+    let delivery = Delivery {
+        id,
+        to: address(to),
+        not_before: T0,
+        lane: None,
+        kind: DeliveryKind::Confirmation {
+            token: digest(token),
+            sealed: [1; 32],
+            expires_at,
+            project: project("IT"),
             received_at: T0,
             in_reply_to: None,
         },
@@ -120,22 +139,8 @@ pub(super) async fn a_mail_that_comes_back_is_marked(store: &Engine) {
 
 pub(super) async fn a_confirmation_is_found_by_its_token_until_it_is_swept(store: &Engine) {
     let ann = account("ann@b.example", AccountKind::PortalOnly);
-    let delivery = Delivery {
-        id: DeliveryId::new(fresh()),
-        to: ann.address.clone(),
-        not_before: T0,
-        lane: None,
-        kind: DeliveryKind::Confirmation {
-            token: digest(9),
-            sealed: [1; 32],
-            expires_at: T0.plus(DAY * 7),
-            project: project("IT"),
-            received_at: T0,
-            in_reply_to: None,
-        },
-    };
-    let id = delivery.id;
-    let effects = vec![Effect::PutAccount(ann.clone()), Effect::Enqueue(delivery)];
+    let (id, mailed) = confirmation("ann@b.example", 9, T0.plus(DAY * 7));
+    let effects = vec![Effect::PutAccount(ann.clone()), mailed];
     store.commit(fenced(store, "ann@b.example", plan(effects)).await).await.unwrap();
     let found = store.confirmation(&digest(9)).await.unwrap().unwrap();
     assert_eq!((found.address, found.asked_at), (ann.address.clone(), T0));

@@ -1,5 +1,6 @@
 //! Conformance of the store's engines: one suite for both, then what only the embedded one can do.
 
+mod churn;
 mod embedded;
 mod kit;
 mod letters;
@@ -66,6 +67,8 @@ on_both_engines!(
     a_follower_misses_no_commit,
     decisions_tell_their_trail,
     the_sweep_takes_what_is_past_its_time,
+    what_is_past_its_retention_is_gone,
+    a_drop_is_decided_again_once,
     a_closed_store_refuses,
     a_foreign_cursor_is_refused;
     threads:

@@ -10,13 +10,15 @@ use std::{
     os::fd::AsRawFd,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::task::JoinSet;
 use vestibule::{
     access::{Basis, Reason},
+    config::{Keep, Retention},
     store::{
-        DecisionFilter, Disk, Disposition, Effect, Order, PageRequest, RealDisk, Redemption,
+        DecisionFilter, Disk, Disposition, Effect, Effort, Order, PageRequest, RealDisk, Redemption,
         VerificationState,
         embedded::{self, Options},
     },
@@ -24,8 +26,8 @@ use vestibule::{
 };
 
 use super::kit::{
-    Engine, Home, T0, account, address, assert_books_balance, assert_no_blobs, fenced, held_mail, mail,
-    mail_plan, open, plan, resolve, spend,
+    DAY, Engine, Home, T0, account, address, assert_books_balance, assert_no_blobs, entry, fenced, held_mail,
+    mail, mail_plan, open, plan, resolve, spend,
 };
 
 /// The unit that a disk writes whole.
@@ -46,6 +48,8 @@ enum Step {
     SetLen { path: PathBuf, len: u64 },
     Sync(PathBuf),
     SyncDir(PathBuf),
+    Rename { from: PathBuf, to: PathBuf },
+    Remove(PathBuf),
     Promised(Promise),
     Index(PathBuf),
 }
@@ -84,6 +88,16 @@ impl Disk for Recorder {
         RealDisk.set_len(file, len)
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.note(Step::Rename { from: from.to_owned(), to: to.to_owned() });
+        RealDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.note(Step::Remove(path.to_owned()));
+        RealDisk.remove(path)
+    }
+
     fn write_ahead(&self, file: &File, zeros: &[u8], offset: u64) -> io::Result<()> {
         self.write_all_at(file, zeros, offset)
     }
@@ -116,21 +130,26 @@ fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     file[offset..end].copy_from_slice(bytes);
 }
 
-/// The files as the device has them after these steps.
+/// The files as the device has them after these steps. A file that took another one's name was synced before it did.
 fn on_device(steps: &[Step], fate: Fate, dice: &mut Dice) -> BTreeMap<PathBuf, Vec<u8>> {
-    let last_sync = |of: &Path| steps.iter().rposition(|step| matches!(step, Step::Sync(path) if path == of));
-    let dirs = |dir: &Path, after: usize| {
-        steps[after..].iter().any(|step| matches!(step, Step::SyncDir(path) if path == dir))
+    let synced = |of: &Path, at: usize| {
+        steps[at..].iter().find_map(|step| match step {
+            Step::Sync(path) if path == of => Some(true),
+            // From here on the name is another file's.
+            Step::Rename { from, to } if from == of || to == of => Some(false),
+            _ => None,
+        }) == Some(true)
+    };
+    let dirs = |of: &Path, after: usize| {
+        steps[after..].iter().any(|step| matches!(step, Step::SyncDir(path) if path == of.parent().unwrap()))
     };
     let (mut files, mut named): (BTreeMap<PathBuf, Vec<u8>>, BTreeMap<PathBuf, bool>) = Default::default();
     for (at, step) in steps.iter().enumerate() {
-        let (Step::Write { path, .. } | Step::SetLen { path, .. }) = step else { continue };
-        named.entry(path.clone()).or_insert_with(|| dirs(path.parent().unwrap(), at));
-        let file = files.entry(path.clone()).or_default();
-        let is_synced = last_sync(path).is_some_and(|sync| sync > at);
         match step {
-            Step::Write { offset, bytes, .. } => {
-                let offset = usize::try_from(*offset).unwrap();
+            Step::Write { path, offset, bytes } => {
+                named.entry(path.clone()).or_insert_with(|| dirs(path, at));
+                let file = files.entry(path.clone()).or_default();
+                let (is_synced, offset) = (synced(path, at), usize::try_from(*offset).unwrap());
                 for (n, sector) in bytes.chunks(SECTOR).enumerate() {
                     let kept = match fate {
                         _ if is_synced => true,
@@ -143,13 +162,30 @@ fn on_device(steps: &[Step], fate: Fate, dice: &mut Dice) -> BTreeMap<PathBuf, V
                     }
                 }
             }
-            Step::SetLen { len, .. } if is_synced || matches!(fate, Fate::Kept) || dice.below(2) == 0 => {
-                file.resize(usize::try_from(*len).unwrap(), 0);
+            Step::SetLen { path, len } => {
+                named.entry(path.clone()).or_insert_with(|| dirs(path, at));
+                let file = files.entry(path.clone()).or_default();
+                if synced(path, at) || matches!(fate, Fate::Kept) || dice.below(2) == 0 {
+                    file.resize(usize::try_from(*len).unwrap(), 0);
+                }
+            }
+            Step::Rename { from, to } => {
+                let kept = dirs(to, at) || (!matches!(fate, Fate::Dropped) && dice.below(2) == 0);
+                if let Some(file) = files.remove(from).filter(|_| kept) {
+                    files.insert(to.clone(), file);
+                    named.insert(to.clone(), true);
+                }
+                named.remove(from);
+            }
+            Step::Remove(path) if dirs(path, at) || dice.below(2) == 0 => {
+                files.remove(path);
             }
             _ => {}
         }
     }
-    files.retain(|path, _| named[path] || (!matches!(fate, Fate::Dropped) && dice.below(2) == 0));
+    files.retain(|path, _| {
+        named.get(path) == Some(&true) || (!matches!(fate, Fate::Dropped) && dice.below(2) == 0)
+    });
     files
 }
 
@@ -164,7 +200,9 @@ fn copy_files(from: &Path, to: &Path) {
 }
 
 /// Some of everything, from several tasks at once, so that batches have several records.
-async fn run(recorder: &Arc<Recorder>, home: &Home, copies: &Path) {
+///
+/// Answers how many segments were written anew.
+async fn run(recorder: &Arc<Recorder>, home: &Home, copies: &Path) -> u64 {
     let options = Options {
         disk: Arc::clone(recorder) as Arc<dyn Disk>,
         big_body: 40_000,
@@ -173,6 +211,7 @@ async fn run(recorder: &Arc<Recorder>, home: &Home, copies: &Path) {
     };
     let (store, _) = embedded::open(options, T0).unwrap();
     let store: Engine = Arc::new(store);
+    let mut segments = 0;
     for round in 0..ROUNDS {
         let mut tasks = JoinSet::new();
         for task in 0..4 {
@@ -182,11 +221,21 @@ async fn run(recorder: &Arc<Recorder>, home: &Home, copies: &Path) {
         while let Some(done) = tasks.join_next().await {
             done.unwrap();
         }
+        // Nothing that was promised is past its time but the bytes of the drops.
+        let (now, effort) = (T0.plus(DAY * 2), if round % 3 == 2 { Effort::Full } else { Effort::Gentle });
+        let compacted = store.compact(&retention(), now, effort).await.unwrap();
+        segments += compacted.segments;
         let copy = copies.join(round.to_string());
         copy_files(&home.path().join("index"), &copy);
         recorder.note(Step::Index(copy));
     }
     store.close().await;
+    segments
+}
+
+fn retention() -> Retention {
+    let now = Keep::For(Duration::ZERO);
+    Retention { dropped_mail: now, ended_holds: now, requests: Keep::Forever, decisions: Keep::For(DAY) }
 }
 
 /// A request of one of three sizes, two holds, and for every other sender the redemption and half of the release.
@@ -198,6 +247,9 @@ async fn mails(store: &Engine, recorder: &Recorder, n: usize) {
         mail_plan(mail(&sender, &format!("mail {n}"), raw.clone()), vec![Effect::Record(open("IT"))]);
     let id = store.commit(request).await.unwrap().entries[0].request.clone().unwrap();
     promised(Promise::Request(id, raw));
+    let dropped = entry("IT", Reason::DomainNotAllowed, Disposition::Drop { keep_raw: true });
+    let raw = format!("drop {n}\r\n").repeat([900, 5_000][n % 2]);
+    store.commit(mail_plan(mail(&sender, "drop", raw), vec![Effect::Record(dropped)])).await.unwrap();
     let first = held_mail(store, &sender, "IT").await;
     promised(Promise::Hold(first));
     let second = held_mail(store, &sender, "HR").await;
@@ -272,7 +324,7 @@ async fn keeps_its_promises(home: &Home, steps: &[Step]) -> usize {
 async fn a_power_cut_at_any_sync_loses_no_promise() {
     let cuts: usize = std::env::var("VESTIBULE_CUTS").map_or(40, |cuts| cuts.parse().unwrap());
     let (home, copies, recorder) = (Home::new(), tempfile::tempdir().unwrap(), Arc::new(Recorder::default()));
-    run(&recorder, &home, copies.path()).await;
+    let compacted = run(&recorder, &home, copies.path()).await;
     let steps = recorder.0.lock().unwrap().clone();
     let is_sync = |step: &Step| matches!(step, Step::Sync(_) | Step::SyncDir(_));
     let boundaries: Vec<_> = (0..steps.len()).filter(|at| is_sync(&steps[*at])).collect();
@@ -280,6 +332,7 @@ async fn a_power_cut_at_any_sync_loses_no_promise() {
         |step| matches!(step, Step::Write { path, .. } if path.extension().is_some_and(|end| end == "eml")),
     );
     let segments = fs::read_dir(home.path().join("journal")).unwrap().count();
+    assert!(compacted > 5, "{compacted} segments were compacted");
     assert!(
         boundaries.len() > ROUNDS && segments > 2 && big,
         "{} syncs, {segments} segments",

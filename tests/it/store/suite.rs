@@ -5,10 +5,11 @@ use std::{collections::HashSet, time::Duration};
 use tokio::task::JoinSet;
 use vestibule::{
     access::{Basis, DomainEntry, DomainList, Outcome, Reason},
+    config::{Keep, Retention},
     store::{
         AccountFilter, CommitError, Cursor, DecisionFilter, Delivery, DeliveryKind, DeliveryState,
-        Disposition, Effect, HeldFilter, JobKind, Kept, Lane, LaneRate, Order, PageRequest, Queue,
-        Redemption, RequestFilter, Seen, Settled, Settlement, StoreError, VerificationState,
+        Disposition, Effect, Effort, HeldFilter, JobKind, Kept, Lane, LaneRate, Order, PageRequest, Queue,
+        RawState, Redemption, RequestFilter, Seen, Settled, Settlement, StoreError, VerificationState,
     },
     types::{AccountKind, DeliveryId, HeldId, RequestId, Time, VerificationId},
 };
@@ -744,4 +745,71 @@ pub(super) async fn a_foreign_cursor_is_refused(store: &Engine) {
         store.accounts(&AccountFilter::default(), request).await,
         Err(StoreError::BadCursor(_))
     ));
+}
+
+pub(super) async fn what_is_past_its_retention_is_gone(store: &Engine) {
+    let drop = entry("IT", Reason::DomainNotAllowed, Disposition::Drop { keep_raw: true });
+    for n in 0..3 {
+        let raw = format!("drop {n}");
+        store
+            .commit(mail_plan(mail("eve@b.example", "a drop", raw), vec![Effect::Record(drop.clone())]))
+            .await
+            .unwrap();
+    }
+    let expired = held_mail(store, "ada@a.example", "IT").await;
+    let body = store.held(expired).await.unwrap().unwrap().body;
+    let waiting = held_mail(store, "bob@a.example", "IT").await;
+    let end = resolve(expired, Reason::HoldExpired, Basis::Expired, Disposition::Drop { keep_raw: false });
+    store.commit(plan(vec![end])).await.unwrap();
+    request(store, "carl@a.example", "IT", "a request").await;
+    let kept = Retention {
+        dropped_mail: Keep::For(DAY),
+        ended_holds: Keep::For(DAY * 2),
+        requests: Keep::Forever,
+        decisions: Keep::For(DAY * 3),
+    };
+    let all = || PageRequest { limit: 50, cursor: None, order: Order::Oldest };
+    let raws = async |now: u32| {
+        store.compact(&kept, T0.plus(DAY * now).plus(HOUR), Effort::Full).await.unwrap();
+        let rows = store.decisions(&DecisionFilter::default(), all()).await.unwrap().items;
+        let gone = rows.iter().filter(|row| row.raw == RawState::Gone).count();
+        (rows.len(), gone, store.raw(&body).await.is_ok())
+    };
+    assert_eq!(raws(0).await, (7, 0, true));
+    assert_eq!(raws(1).await, (7, 3, true));
+    assert_eq!(raws(2).await, (7, 4, false));
+    let gone = store.raw(&body).await;
+    assert!(matches!(gone, Err(StoreError::Expired(Some(until))) if until == T0.plus(DAY * 2)), "{gone:?}");
+    // The drops, the hold that ended and its end; not the hold that waits, nor the request.
+    assert_eq!(raws(3).await.0, 2);
+    assert!(store.held(waiting).await.unwrap().is_some());
+    let row = store.request(&"IT-1".parse().unwrap()).await.unwrap().unwrap();
+    assert!(store.raw(&row.body).await.is_ok() && row.subject == "a request");
+    request(store, "carl@a.example", "IT", "one more").await;
+    let last = store.decisions(&DecisionFilter::default(), all()).await.unwrap().items.pop().unwrap();
+    assert_eq!((last.seq, last.request), (8, "IT-2".parse().ok()), "numbers are not given again");
+}
+
+pub(super) async fn a_drop_is_decided_again_once(store: &Engine) {
+    let drop = entry("IT", Reason::DomainNotAllowed, Disposition::Drop { keep_raw: true });
+    let dropped = mail("eve@b.example", "a drop", "the bytes");
+    let id = dropped.facts.id;
+    store.commit(mail_plan(dropped, vec![Effect::Record(drop)])).await.unwrap();
+    let found = store.dropped(id, T0).await.unwrap().pop().unwrap();
+    assert_eq!((found.facts.subject.as_str(), found.raw_until), ("a drop", None));
+    assert!(found.became.is_none());
+    let raw = store.raw(&found.raw.unwrap()).await.unwrap();
+    let again = |raw: &bytes::Bytes| {
+        let mut entry = open("IT");
+        entry.basis = Some(Basis::Reprocessed);
+        let mark = Effect::Reprocess { mail: id, project: project("IT") };
+        mail_plan(mail("eve@b.example", "a drop", raw.clone()), vec![mark, Effect::Record(entry)])
+    };
+    let made = store.commit(again(&raw)).await.unwrap();
+    assert_eq!(made.entries[0].request, "IT-1".parse().ok());
+    assert!(matches!(store.commit(again(&raw)).await, Err(CommitError::Gone)));
+    let became = store.dropped(id, T0).await.unwrap().pop().unwrap().became.unwrap();
+    assert_eq!((became.request, became.basis), ("IT-1".parse().ok(), Some(Basis::Reprocessed)));
+    let row = store.request(&"IT-1".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((row.basis, store.raw(&row.body).await.unwrap()), (Some(Basis::Reprocessed), raw));
 }

@@ -17,7 +17,7 @@ use super::kit::{
 async fn threads(store: &Engine, sender: &str, ids: &[&str], requests: &[u64]) -> Vec<Thread> {
     let key = project("IT");
     let threads = ids.iter().map(|id| ThreadKey::of(&key, id)).collect();
-    let named = Named { project: key, requests: requests.to_vec(), threads };
+    let named = Named { project: key, requests: requests.to_vec(), ours: vec![], threads };
     store.threads(&address(sender), &named).await.unwrap()
 }
 
@@ -49,8 +49,12 @@ pub(super) async fn a_thread_is_found_by_its_mails_and_knows_who_is_in_it(store:
     let carl = threads(store, "carl@a.example", &["said@bob@a.example"], &[]).await;
     assert_eq!(carl, [thread(1, true)]);
     // The other project has a thread of its own, without them.
-    let named =
-        Named { project: project("HR"), requests: vec![], threads: vec![ThreadKey::of(&project("HR"), id)] };
+    let named = Named {
+        project: project("HR"),
+        requests: vec![],
+        ours: vec![],
+        threads: vec![ThreadKey::of(&project("HR"), id)],
+    };
     assert_eq!(store.threads(&address("carl@a.example"), &named).await.unwrap(), [thread(1, false)]);
 }
 

@@ -72,19 +72,27 @@ async fn softfail_neutral_and_errors_prove_nothing() {
 #[tokio::test]
 async fn a_relays_own_address_proves_nobody() {
     let dns = Dns::start().await;
-    dns.txt("partner.example", "v=spf1 ip4:127.0.0.1 ip4:198.51.100.25 ip4:10.0.0.0/8 -all");
-    let daemon = Daemon::with(
-        &site(&dns, "").replace("[smtp]", "[smtp]\nallow_from = [\"127.0.0.1\", \"198.51.100.25\"]"),
-    )
-    .await;
-    for (number, client) in
-        [None, Some("198.51.100.25"), Some("10.1.2.3"), Some("127.0.0.1")].into_iter().enumerate()
-    {
+    dns.txt("partner.example", "v=spf1 ip4:127.0.0.1 ip4:198.51.100.24/30 ip4:10.0.0.0/8 -all");
+    let anywhere = "allow_from = [\"0.0.0.0/0\", \"::/0\"]\nproxy_from = [\"198.51.100.26\"]";
+    let named = "allow_from = [\"127.0.0.1\", \"198.51.100.25\"]";
+    for (smtp, clients) in [
+        (named, &[None, Some("198.51.100.25"), Some("10.1.2.3"), Some("127.0.0.1")][..]),
+        // Of those who tell of clients, one that tells of none.
+        (anywhere, &[Some("198.51.100.26"), Some("198.51.100.27"), Some("[UNAVAILABLE]")]),
+    ] {
+        nobody_is_proven(&dns, smtp, clients).await;
+    }
+    assert!(!dns.asked().iter().any(|name| name == "partner.example TXT"), "{:?}", dns.asked());
+}
+
+async fn nobody_is_proven(dns: &Dns, smtp: &str, clients: &[Option<&str>]) {
+    let site = site(dns, "").replace("[\"127.0.0.1\"]", "[\"127.0.0.1\", \"198.51.100.27\"]");
+    let daemon = Daemon::with(&site.replace("[smtp]", &format!("[smtp]\n{smtp}"))).await;
+    for (number, client) in clients.iter().copied().enumerate() {
         let line = decided(&daemon, client, ANN, &mail(ANN, &format!("n{number}"))).await;
         assert_eq!(told(&line), ("sender-unproven", "unproven"), "{client:?}");
         let found = findings(&daemon).await;
         assert!(found.iter().any(|line| line.starts_with("spf was not asked")), "{found:?}");
     }
-    assert!(!dns.asked().iter().any(|name| name == "partner.example TXT"), "{:?}", dns.asked());
     daemon.stop().await;
 }
