@@ -31,7 +31,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    List(ListArgs),
+    List(Box<ListArgs>),
     Show(ShowArgs),
     Reprocess(ReprocessArgs),
 }

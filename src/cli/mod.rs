@@ -52,7 +52,7 @@ enum Command {
     Requests(requests::Args),
     Held(held::Args),
     Accounts(accounts::Args),
-    Decisions(decisions::Args),
+    Decisions(Box<decisions::Args>),
     WhatIf(what_if::Args),
     Who(who::Args),
     Verification(verification::Args),

@@ -49,7 +49,9 @@ fn table_within(
     let rows = items.iter().map(|item| columns.iter().map(|column| cell(column, item)).collect());
     let mut rows: Vec<Vec<String>> = std::iter::once(heads).chain(rows).collect();
     let kept = room.map_or(columns.len(), |room| fitting(&rows, room));
-    rows.iter_mut().for_each(|row| row.truncate(kept));
+    for row in &mut rows {
+        row.truncate(kept);
+    }
     rows_aligned(out, &rows)?;
     if kept < columns.len() {
         let left: Vec<_> = columns[kept..].iter().map(|column| column.head).collect();

@@ -62,7 +62,7 @@ fn readiness(state: &State) -> Result<(), String> {
     Err(format!("the store takes no writes: {}", health.problem.as_deref().unwrap_or("no reason given")))
 }
 
-/// OpenMetrics for those who take it, and for those who don't say; the older text for those who take something else only.
+/// `OpenMetrics` for those who take it, and for those who don't say; the older text for those who take something else only.
 async fn metrics(app: App, headers: HeaderMap) -> Response {
     app.books.refresh(&app.state).await;
     let metrics = &app.state.ops.metrics;

@@ -5,6 +5,7 @@ mod bounces;
 mod explain;
 mod gather;
 mod judge;
+mod notes;
 mod plan;
 mod reprocess;
 #[cfg(test)]

@@ -283,7 +283,7 @@ impl Metrics {
         self.outbox_oldest_seconds.get_or_create(&labels).set(seconds);
     }
 
-    /// The same text for those who read the format of before OpenMetrics (version 0.0.4): a counter's name ends in
+    /// The same text for those who read the format of before `OpenMetrics` (version 0.0.4): a counter's name ends in
     /// `_total` in its HELP and TYPE lines too.
     pub fn render_plain(&self) -> String {
         let text = self.render();
@@ -304,7 +304,7 @@ impl Metrics {
         out
     }
 
-    /// The text that `GET /metrics` answers to those who ask for OpenMetrics, as Prometheus does.
+    /// The text that `GET /metrics` answers to those who ask for `OpenMetrics`, as Prometheus does.
     pub fn render(&self) -> String {
         let mut out = String::new();
         // Writing to a String can't fail.

@@ -23,13 +23,6 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DedupKey(#[serde(with = "serde_bytes")] pub [u8; 16]);
 
-impl DedupKey {
-    /// Its first 8 bytes as a number, for those who compare the mails of a few days.
-    pub fn short(self) -> u64 {
-        self.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-    }
-}
-
 /// One atomic step. The engine applies all of it or nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
@@ -374,22 +367,6 @@ pub enum DeliveryKind {
         #[serde(default)]
         trace: String,
     },
-}
-
-impl DeliveryKind {
-    /// The words for [`DeliveryKind::as_str`].
-    pub const ALL: [&str; 4] = ["verification", "acknowledgement", "confirmation", "forward"];
-
-    /// The word used in metrics and the API.
-    pub fn as_str(&self) -> &'static str {
-        let [verification, acknowledgement, confirmation, forward] = Self::ALL;
-        match self {
-            Self::Verification { .. } => verification,
-            Self::Acknowledgement { .. } => acknowledgement,
-            Self::Confirmation { .. } => confirmation,
-            Self::Forward { .. } => forward,
-        }
-    }
 }
 
 /// Where the bytes of a mail are. Opaque outside of the engine that made it.

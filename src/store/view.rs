@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    plan::{BodyRef, Delivery, Entry, MailFacts},
+    plan::{BodyRef, Delivery, DeliveryKind, Entry, MailFacts},
     threads::{Seen, Thread, ThreadKey},
 };
 use crate::{
@@ -563,6 +563,22 @@ pub struct Backlog {
     pub outbox: Vec<(&'static str, Time)>,
     /// When each mail that waits for its sender came.
     pub held: Vec<Time>,
+}
+
+impl DeliveryKind {
+    /// The words for [`DeliveryKind::as_str`].
+    pub const ALL: [&str; 4] = ["verification", "acknowledgement", "confirmation", "forward"];
+
+    /// The word used in metrics and the API.
+    pub fn as_str(&self) -> &'static str {
+        let [verification, acknowledgement, confirmation, forward] = Self::ALL;
+        match self {
+            Self::Verification { .. } => verification,
+            Self::Acknowledgement { .. } => acknowledgement,
+            Self::Confirmation { .. } => confirmation,
+            Self::Forward { .. } => forward,
+        }
+    }
 }
 
 /// What the store has done since it was opened. One wait for the disk serves all commits that wait for it.
