@@ -97,10 +97,14 @@ fn to_the_second(text: String) -> String {
     }
 }
 
+/// A longer cell sticks out of its column: one long line must not push all others off the screen.
+const WIDEST: usize = 64;
+
 /// Writes rows with their columns aligned; no blanks at the ends of lines.
 pub(crate) fn rows_aligned(out: &mut dyn Write, rows: &[Vec<String>]) -> io::Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |index: usize| rows.iter().filter_map(|row| row.get(index)).map(|cell| width(cell)).max();
+    let cells = |index: usize| rows.iter().filter_map(move |row| row.get(index)).map(|cell| width(cell));
+    let width = |index: usize| cells(index).filter(|width| *width <= WIDEST).max();
     let widths: Vec<usize> = (0..columns).map(|index| width(index).unwrap_or(0)).collect();
     for row in rows {
         let mut line = String::new();
@@ -119,7 +123,7 @@ fn width(text: &str) -> usize {
 }
 
 /// What a reader looks for first, in this order; all other fields follow by their names.
-const FIRST: [&str; 19] = [
+const FIRST: [&str; 20] = [
     "id",
     "address",
     "name",
@@ -139,6 +143,7 @@ const FIRST: [&str; 19] = [
     "basis",
     "request",
     "held",
+    "reporter",
 ];
 
 /// The fields that say something, in the order in which they are read.
@@ -309,6 +314,14 @@ mod tests {
     fn columns_align_behind_wide_characters() {
         let rows = [["山田", "x"], ["abcd", "y"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(text(|out| rows_aligned(out, &rows)), "山田  x\nabcd  y\n");
+    }
+
+    #[test]
+    fn one_long_cell_sticks_out_alone() {
+        let long = "x".repeat(WIDEST + 1);
+        let rows = [[long.as_str(), "a"], ["short", "b"], ["longer", "c"]]
+            .map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(text(|out| rows_aligned(out, &rows)), format!("{long}  a\nshort   b\nlonger  c\n"));
     }
 
     #[test]

@@ -48,6 +48,10 @@ const DECISIONS: [Column; 7] = [
     column("MAIL-ID", &["/mail_id"]),
 ];
 
+/// Why a verification has no mail; the trail of the waiting mail names the sign.
+const UNANSWERED: &str = "nothing that waits may be answered (`vestibule decisions show MAIL-ID` says why); \
+                          `vestibule held release ID` hands it on";
+
 /// Runs the command.
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
     let path = format!("/api/v1/senders/{}", segment(args.address.key()));
@@ -68,7 +72,8 @@ fn report(out: &mut dyn Write, sender: &Value) -> io::Result<()> {
         writeln!(out, "no verification mail before {}", inline(&sender["quiet_until"]))?;
     }
     section(out, "waiting mails, the oldest first", &HELD, &sender["held"])?;
-    verifications(out, items(&sender["verifications"]))?;
+    let told = sender["never_mailed"] == true || sender["quiet_until"].is_string();
+    verifications(out, items(&sender["verifications"]), told)?;
     section(out, "our mails to it that are not sent yet", &OUTBOX, &sender["deliveries"])?;
     section(out, "last decisions, the newest first", &DECISIONS, &sender["decisions"])
 }
@@ -100,13 +105,16 @@ fn section(out: &mut dyn Write, heading: &str, columns: &[Column], items_of: &Va
 }
 
 /// What was asked, what the relay said, whether the page was opened, and how it ended.
-fn verifications(out: &mut dyn Write, verifications: &[Value]) -> io::Result<()> {
+fn verifications(out: &mut dyn Write, verifications: &[Value], silence_told: bool) -> io::Result<()> {
     if verifications.is_empty() {
         return Ok(());
     }
     writeln!(out, "\nverifications, the newest first:")?;
     for verification in verifications {
         writeln!(out, "{}  asked", inline(&verification["asked_at"]))?;
+        if items(&verification["mails"]).is_empty() && verification["state"] == "pending" && !silence_told {
+            writeln!(out, "{:24}  no mail: {UNANSWERED}", "")?;
+        }
         for mail in items(&verification["mails"]) {
             writeln!(out, "{}", mailed(mail))?;
         }
@@ -167,6 +175,16 @@ mod tests {
         let nobody = json!({"address": "a@b.example", "account": null, "verifications": [], "held": [],
             "deliveries": [], "decisions": [], "quiet_until": null, "never_mailed": false});
         assert_eq!(shown(&nobody), "a@b.example\naccount: none\n");
+    }
+
+    #[test]
+    fn a_verification_without_a_mail_says_why() {
+        let mut nils = json!({"address": "nils@example.com", "verifications": [
+            {"asked_at": "A3", "opened_at": null, "state": "pending", "mails": []}]});
+        let why = "A3  asked\n                          no mail: nothing that waits may be answered";
+        assert!(shown(&nils).contains(why), "{}", shown(&nils));
+        nils["never_mailed"] = true.into();
+        assert!(!shown(&nils).contains("no mail: "), "{}", shown(&nils));
     }
 
     #[test]

@@ -22,6 +22,10 @@ const OWN_PEOPLE: &str = "authentication.internal_relays is empty: mail of an ap
 const OWN_PEOPLE_ONLINE: &str = "authentication.internal_relays is empty: Exchange Online writes no auth=pass, and dmarc=none for \
      mail within your own organisation, which is then held each time: send it over a connector and a relay address of its own, and \
      name that in internal_relays";
+/// The same where we judge ourselves, and no login counts.
+const OWN_PEOPLE_VERIFIED: &str = "authentication.internal_relays is empty: mail of an approved domain is proven only by DMARC or \
+     an aligned DKIM signature. What your people submit needs one, or it is held each time: let the submission server sign \
+     (DKIM), or deliver its mail from an address of its own and name that in internal_relays";
 
 pub(super) fn authentication(r: &mut Reader<'_>) -> Option<AuthenticationConfig> {
     let at = scope(r, TABLE)?;
@@ -139,15 +143,8 @@ pub(super) fn warnings(config: &Config, out: &mut Vec<String>) {
 fn relay(config: &Config, out: &mut Vec<String>) {
     let trust = &config.authentication.relay;
     out.push(format!("authentication.mode = \"relay\": {}", believed(trust)));
-    for (name, networks) in
-        [("results_from", &trust.results_from), ("internal_relays", &trust.internal_relays)]
-    {
-        for network in networks.iter().filter(|network| network.prefix_len() == 0) {
-            out.push(format!(
-                "authentication.{name} holds {network}: every host that may connect is believed; name your relays"
-            ));
-        }
-    }
+    everybody("results_from", &trust.results_from, out);
+    everybody("internal_relays", &trust.internal_relays, out);
     if trust.below_received {
         out.push(
             "authentication.results_below_received is on: a sender who writes the relay's id into a field of their own is \
@@ -177,16 +174,29 @@ fn relay(config: &Config, out: &mut Vec<String>) {
             ));
         }
     }
-    let internal = &config.access.internal;
-    let own_people = internal.use_approved_domains && !internal.approved_domains.is_empty();
-    if own_people && trust.internal_relays.is_empty() {
-        out.push(
-            match trust.format {
-                ResultsFormat::Rfc8601 => OWN_PEOPLE,
-                ResultsFormat::ExchangeOnline => OWN_PEOPLE_ONLINE,
-            }
-            .to_owned(),
-        );
+    own_people(config, out);
+}
+
+/// A network that holds every address names nobody.
+fn everybody(name: &str, networks: &[ipnet::IpNet], out: &mut Vec<String>) {
+    out.extend(networks.iter().filter(|network| network.prefix_len() == 0).map(|network| {
+        format!(
+            "authentication.{name} holds {network}: every host that may connect is believed; name your relays"
+        )
+    }));
+}
+
+/// What an installation needs so that its own employees' mail is not held each time.
+fn own_people(config: &Config, out: &mut Vec<String>) {
+    let (settings, internal) = (&config.authentication, &config.access.internal);
+    let wanted = internal.use_approved_domains && !internal.approved_domains.is_empty();
+    if wanted && settings.relay.internal_relays.is_empty() {
+        let needed = match (settings.mode, settings.relay.format) {
+            (AuthenticationMode::Verify, _) => OWN_PEOPLE_VERIFIED,
+            (_, ResultsFormat::Rfc8601) => OWN_PEOPLE,
+            (_, ResultsFormat::ExchangeOnline) => OWN_PEOPLE_ONLINE,
+        };
+        out.push(needed.to_owned());
     }
 }
 
@@ -206,14 +216,15 @@ fn verify(config: &Config, out: &mut Vec<String>) {
     }
     let internal = &settings.relay.internal_relays;
     if !internal.is_empty() {
-        believed.push(format!("every From of an approved domain from peers in {}", networks(internal)));
+        believed.push(format!("every From of an approved domain from peers in {}", texts(internal)));
     }
     let believed = believed.join("; and ");
     out.push(format!(
         "authentication.mode = \"verify\": believed is {believed}; all other senders are unproven"
     ));
-    let everybody = config.smtp.allow_from.iter().any(|network| network.prefix_len() == 0);
-    out.push(if everybody {
+    everybody("internal_relays", internal, out);
+    let open = config.smtp.allow_from.iter().any(|network| network.prefix_len() == 0);
+    out.push(if open {
         "authentication.mode = \"verify\" asks SPF with the address that connects: smtp.allow_from holds every host. Name each \
          relay of your own there too, such as a border server, or its address passes for every domain whose SPF record holds it"
             .to_owned()
@@ -222,10 +233,7 @@ fn verify(config: &Config, out: &mut Vec<String>) {
          XFORWARD: the relay's own address says nothing of the sender. Without those DKIM alone can prove one"
             .to_owned()
     });
-}
-
-fn networks(networks: &[ipnet::IpNet]) -> String {
-    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    own_people(config, out);
 }
 
 fn believed(trust: &RelayTrust) -> String {

@@ -5,7 +5,7 @@ use crate::{
     access::Reason,
     mail::{Arrival, Nature},
     store::{Disposition, Effect, SenderView},
-    types::{ProjectKey, Standing},
+    types::{MintKey, ProjectKey, Standing},
     verify::{Answered, Planning},
 };
 
@@ -33,6 +33,12 @@ pub(super) fn mails(
 }
 
 impl Incoming<'_> {
+    /// Notes whether it is a mail of ours that came back: its Message-ID is one that only this key makes.
+    pub(super) fn know_ours(&mut self, mint: &MintKey) {
+        let id = self.message.message_id.as_deref();
+        self.ours = id.is_some_and(|id| mint.read_message_id(id).is_some());
+    }
+
     /// Whether a person wrote it, as the project sees it.
     pub(super) fn nature(&self, via_lists: &[String]) -> Nature {
         let reverse_path = &self.envelope.reverse_path;

@@ -94,8 +94,10 @@ pub async fn explain_with(
 ) -> Result<Vec<Explained>, ExplainError> {
     let message = scan(&question.raw)?;
     let envelope = envelope(config, question, &message)?;
-    let incoming = incoming(verifier, &envelope, &question.raw, &message, config).await;
-    let view = gather::view(store, &incoming, &seal.mint_key(), envelope.received_at).await?;
+    let (mut incoming, mint) =
+        (incoming(verifier, &envelope, &question.raw, &message, config).await, seal.mint_key());
+    incoming.know_ours(&mint);
+    let view = gather::view(store, &incoming, &mint, envelope.received_at).await?;
     Ok(run(&incoming, view))
 }
 

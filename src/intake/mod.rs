@@ -114,7 +114,7 @@ impl Intake {
             return Delivery::SenderUnchecked;
         }
         let mut incoming = Incoming::new(&envelope, &raw, &message, &config, verdict.evidence);
-        incoming.ours = message.message_id.as_deref().is_some_and(|id| self.is_ours(id));
+        incoming.know_ours(&self.mint);
         if incoming.misdirected {
             // What was promised at RCPT can't be kept; the relay's next try is told so for each recipient.
             let warning =
@@ -133,10 +133,6 @@ impl Intake {
                 Delivery::Unavailable
             }
         }
-    }
-
-    fn is_ours(&self, message_id: &str) -> bool {
-        self.seal.mint_key().read_message_id(message_id).is_some()
     }
 
     /// Reads, plans, commits; again while the sender changes or another copy of the mail is quicker.

@@ -130,7 +130,7 @@ impl Intake {
             results: Vec::new(),
         };
         let mut incoming = Incoming::new(&envelope, &raw, &message, &config, evidence);
-        incoming.ours = message.message_id.as_deref().is_some_and(|id| self.is_ours(id));
+        incoming.know_ours(&self.mint);
         let (mut plan, intentions) = self.plan(&incoming).await?;
         let Some(decision) = intentions.decisions.first() else { return Err(NotReprocessed::NotFound) };
         if decision.reason.outcome() == Outcome::Drop {

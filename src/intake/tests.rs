@@ -286,7 +286,7 @@ fn a_minted_message_id_is_a_loop() {
         let message = mail::read(&raw);
         let envelope = envelope(&["it@help.example.com"], "x@y.example", &config);
         let mut incoming = Incoming::new(&envelope, &raw, &message, &config, Evidence::believed());
-        incoming.ours = message.message_id.as_deref().is_some_and(|id| key.read_message_id(id).is_some());
+        incoming.know_ours(&key);
         assert_eq!(outcome(&incoming, SenderView::default(), &config).0, [expected], "{id}");
     }
 }

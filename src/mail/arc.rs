@@ -2,8 +2,6 @@
 //! that is for whoever says `arc=pass`. So this reader must see the same sets as that server did: whatever two readers could
 //! see differently makes the chain unreadable.
 
-use memchr::memchr_iter;
-
 use super::fields::{Field, HeaderBlock};
 use crate::types::Domain;
 
@@ -51,7 +49,7 @@ fn resembles(field: &Field<'_>) -> bool {
 }
 
 fn newest(block: &HeaderBlock<'_>, fields: &[&Field<'_>]) -> Result<ArcSet, &'static str> {
-    if block.irregular || block.fields.iter().any(has_bare_cr) {
+    if !block.is_plain() {
         return Err("the header block is not as RFC 5322 has it");
     }
     let mut sets: Vec<[Option<String>; 3]> = Vec::new();
@@ -118,11 +116,6 @@ fn tag(list: &str, name: &str) -> Result<Option<String>, &'static str> {
 }
 
 /// A CR that no LF follows, where some reader begins a line.
-fn has_bare_cr(field: &Field<'_>) -> bool {
-    let lone = |bytes: &[u8]| memchr_iter(b'\r', bytes).any(|at| bytes.get(at + 1) != Some(&b'\n'));
-    lone(field.name) || lone(field.value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

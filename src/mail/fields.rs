@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 /// One field, nothing decoded.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +83,12 @@ impl<'a> HeaderBlock<'a> {
         }
     }
 
+    /// Whether all readers see the same fields and the same end: nothing irregular, and no CR but before an LF.
+    pub(super) fn is_plain(&self) -> bool {
+        let lone = |bytes: &[u8]| memchr_iter(b'\r', bytes).any(|at| bytes.get(at + 1) != Some(&b'\n'));
+        !self.irregular && !self.fields.iter().any(|field| lone(field.name) || lone(field.value))
+    }
+
     /// All fields of that name.
     pub(super) fn all<'s>(&'s self, name: &'static str) -> impl Iterator<Item = &'s Field<'a>> {
         self.fields.iter().filter(move |field| field.is(name))
@@ -92,6 +98,11 @@ impl<'a> HeaderBlock<'a> {
     pub(super) fn first(&self, name: &'static str) -> Option<&Field<'a>> {
         self.all(name).next()
     }
+}
+
+/// Whether all readers see the same header block in this mail, and the same body behind it.
+pub fn has_plain_header(raw: &[u8]) -> bool {
+    HeaderBlock::of(raw).is_plain()
 }
 
 /// The mail without the fields of its header block that are unwanted: asked with the name (white space around it left out) and

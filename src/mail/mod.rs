@@ -35,7 +35,7 @@ pub use bounce::{Bounce, bounce};
 pub use content::{Content, content};
 pub use display::display_html;
 pub use facts::{AutomaticSign, Nature, UnusableSender};
-pub use fields::without_fields;
+pub use fields::{has_plain_header, without_fields};
 pub use message::{MAX_PARTICIPANTS, Message, named_ids, read};
 pub use nature::Arrival;
 pub use quote::REPLY_MARKER;

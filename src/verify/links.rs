@@ -7,8 +7,8 @@ use super::{
     service::{Step, Verify, again},
 };
 use crate::{
-    store::{DeliveryState, Effect, Plan, VerificationMail, VerificationView},
-    types::{EmailAddress, Time, VerificationId, VerificationToken},
+    store::{DeliveryState, Effect, HeldRow, Plan, VerificationMail, VerificationView},
+    types::{EmailAddress, HeldId, Time, VerificationId, VerificationToken},
 };
 
 impl Verify {
@@ -22,6 +22,18 @@ impl Verify {
         if noted.is_ok() {
             self.ops.metrics.step("opened");
         }
+    }
+
+    /// Of these mails the first that may be answered; where none may be, the last.
+    pub(super) async fn first_to_answer(&self, held: &[HeldId]) -> Result<Option<HeldRow>, VerifyError> {
+        let mut found = None;
+        for id in held {
+            found = self.store.held(*id).await?.or(found);
+            if found.as_ref().is_some_and(|row| row.may_answer) {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// A new link for an expired one, to the same address, within the caps.

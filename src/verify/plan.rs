@@ -193,9 +193,13 @@ pub(super) fn redemption(
         Redemption::Verified { release, not_mine }
     };
     plan.spend = Some(Spend { verification, redemption });
-    if let Some(next) = next {
-        plan.effects.extend(planning.verification_for_hold(address, &after, &Answered::from(next)));
-    }
+    plan.effects.extend(match next {
+        Some(next) if next.may_answer => {
+            planning.verification_for_hold(address, &after, &Answered::from(next))
+        }
+        Some(_) => planning.verification_without_mail(address, &after),
+        None => Vec::new(),
+    });
     plan
 }
 
@@ -209,7 +213,7 @@ pub(super) struct RedemptionParts<'a> {
     pub release: Vec<HeldId>,
     /// Mails that are not the reader's.
     pub not_mine: Vec<HeldId>,
-    /// The first mail that came after the page was made.
+    /// The first mail that came after the page was made and may be answered; where none may be, the last of them.
     pub next: Option<&'a HeldRow>,
 }
 

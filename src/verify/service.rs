@@ -198,10 +198,7 @@ impl Verify {
             Some(first) => self.store.held(*first).await?.and_then(|row| row.sender_name),
             None => None,
         };
-        let next = match view.held.get(listed.len()) {
-            Some(next) => self.store.held(*next).await?,
-            None => None,
-        };
+        let next = self.first_to_answer(&view.held[listed.len()..]).await?;
         let parts =
             RedemptionParts { address, name: name.as_deref(), release, not_mine, next: next.as_ref() };
         let plan = self.planned(|planning| plan::redemption(planning, &view, *id, parts));

@@ -5,6 +5,8 @@ use std::{fs, panic::catch_unwind, path::Path, sync::LazyLock};
 
 use proptest::prelude::*;
 
+#[path = "../../fuzz/properties/body.rs"]
+mod body;
 #[path = "../../fuzz/properties/from.rs"]
 mod from;
 #[path = "../../fuzz/properties/prescan.rs"]
@@ -60,6 +62,12 @@ fn sessions_go_the_same_in_any_pieces() {
     replay("session", &corpus("session"), session::holds);
 }
 
+#[test]
+fn bodies_are_shown_in_proportion() {
+    replay("body", &corpus("body"), body::holds);
+}
+
+static BODY: LazyLock<Corpus> = LazyLock::new(|| corpus("body"));
 static FROM: LazyLock<Corpus> = LazyLock::new(|| corpus("from"));
 static PRESCAN: LazyLock<Corpus> = LazyLock::new(|| corpus("prescan"));
 static RESULTS: LazyLock<Corpus> = LazyLock::new(|| corpus("results"));
@@ -67,6 +75,11 @@ static SESSION: LazyLock<Corpus> = LazyLock::new(|| corpus("session"));
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mixtures_for_bodies(picks: [prop::sample::Index; 3], cuts: [prop::sample::Index; 3]) {
+        body::holds(&mixed(&BODY, picks, cuts));
+    }
 
     #[test]
     fn mixtures_for_the_author(picks: [prop::sample::Index; 3], cuts: [prop::sample::Index; 3]) {

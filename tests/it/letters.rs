@@ -104,6 +104,54 @@ async fn machines_strangers_and_the_dropped_get_no_answer() {
     daemon.stop().await;
 }
 
+/// docs/mail.md: a weak sign costs no request, and buys no mail: neither at once nor when the mail is released, nor when it
+/// is what is left waiting behind a link that was used.
+#[tokio::test]
+async fn weak_signs_and_machines_that_are_customers_get_no_mail() {
+    let site = site("acknowledge = true")
+        .replace(
+            "allow_portal_only_accounts = true",
+            "allow_portal_only_accounts = true\nconfirm_address = true",
+        )
+        .replace("key = \"IT\"", "key = \"IT\"\nallow_automatic_from = [\"nagios@partner.example\"]");
+    let daemon = Daemon::with(&site).await;
+    let weak = |from: &str, subject: &str| {
+        format!("X-Auto-Response-Suppress: All\r\n{}", message(from, IT, subject))
+    };
+    let nagios = r#"{"address": "nagios@partner.example", "kind": "portal-only"}"#;
+    assert_eq!(daemon.api("POST", "/api/v1/accounts", Some(nagios)).await.0, 201);
+    let alert =
+        format!("Auto-Submitted: auto-generated\r\n{}", message("nagios@partner.example", IT, "down"));
+    for (from, raw) in [(ANN, weak(ANN, "one")), (ADA, weak(ADA, "two")), ("nagios@partner.example", alert)] {
+        assert!(daemon.raw_mail(from, IT, &raw).await.starts_with("250"));
+    }
+    let decided = daemon.log.events("mail.decided");
+    let reasons: Vec<_> = decided.iter().map(|line| &line["reason"]).collect();
+    assert_eq!(reasons, ["new-portal-only-customer", "internal-account-unverified", "known-customer"]);
+    let path = format!("/api/v1/held/{}/release", decided[1]["held"].as_str().unwrap());
+    assert_eq!(verification(&daemon).await["mails"], serde_json::json!([]));
+    assert_eq!(daemon.api("POST", &path, None).await.0, 200);
+    sent(&daemon, 0).await;
+
+    let ben = "ben@approved.example";
+    daemon.mail(ben, IT, "three").await;
+    let link = daemon.link(1).await;
+    let first = daemon.log.events("mail.decided").pop().unwrap()["held"].as_str().unwrap().to_owned();
+    assert!(daemon.raw_mail(ben, IT, &weak(ben, "four")).await.starts_with("250"));
+    assert_eq!(daemon.page("POST", &link, &format!("until={first}")).await.status, 200);
+    settled(&daemon, "acknowledgement.sent", 1).await;
+    sent(&daemon, 2).await;
+    let (_, who) = daemon.api("GET", &format!("/api/v1/senders/{ben}"), None).await;
+    assert_eq!(
+        (&who["held"][0]["subject"], &who["verifications"][0]["mails"]),
+        (&"four".into(), &serde_json::json!([]))
+    );
+    // What a person writes behind it is answered.
+    daemon.mail(ben, IT, "five").await;
+    settled(&daemon, "acknowledgement.sent", 2).await;
+    daemon.stop().await;
+}
+
 /// L02: a mail of ours that comes back is dropped, even where somebody on the way has removed its own field.
 #[tokio::test]
 async fn a_mail_of_ours_that_comes_back_is_a_loop() {

@@ -33,6 +33,7 @@ mod senders; // whom the relay vouches for, on a whole daemon
 mod session; // not a test: the driver's part of a session without sockets, for dialogues and fuzzing
 mod store; // conformance of the store's engines
 mod support; // what several of them need
+mod thread; // five mails of two people, as their programs write them, with machines in between
 mod threats; // tests/THREATS.md: attacks on the whole daemon
 mod verification; // hold, mail, page, redeem, release
 mod verify_mode; // SPF, DKIM, DMARC and ARC, on a whole daemon

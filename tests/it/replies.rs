@@ -116,48 +116,6 @@ fn judged(result: &str, domain: &str, raw: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_thread_of_two_people_with_machines_in_between_is_one_request() {
-    let daemon = Daemon::start().await;
-    account(&daemon, ADA, "agent").await;
-    decided(&daemon, IT, &mail(BOB, "one", ""), ("new-portal-only-customer", "IT-1")).await;
-    decided(&daemon, IT, &reply(ADA, "two", "one"), ("reply", "IT-1")).await;
-    let vacation = mail(BOB, "away", "In-Reply-To: <two@mail.example>\nAuto-Submitted: auto-replied");
-    decided(&daemon, IT, &vacation, ("automatic-message", "-")).await;
-    decided(
-        &daemon,
-        IT,
-        &mail(BOB, "three", "References: <one@mail.example> <two@mail.example>"),
-        ("reply", "IT-1"),
-    )
-    .await;
-    let bounce = mail(
-        "mailer-daemon@partner.example",
-        "undelivered",
-        "In-Reply-To: <two@mail.example>\nContent-Type: multipart/report; report-type=delivery-status; boundary=b",
-    );
-    assert!(daemon.raw_mail("", &[IT], &bounce).await.starts_with("250"));
-    decided(&daemon, IT, &reply(ADA, "four", "three"), ("reply", "IT-1")).await;
-    decided(&daemon, IT, &reply(BOB, "five", "four"), ("reply", "IT-1")).await;
-    let expected = [(ADA, "two"), (BOB, "three"), (ADA, "four"), (BOB, "five")];
-    let expected = expected.map(|(author, id)| (author.to_owned(), id.to_owned()));
-    assert_eq!(comments(&daemon, "IT-1").await, expected);
-    let requests = get(&daemon, "requests").await;
-    assert_eq!(requests["items"].as_array().unwrap().len(), 1);
-    let reasons: Vec<_> =
-        daemon.log.events("mail.decided").iter().map(|line| told(line).0.to_owned()).collect();
-    let machine = "automatic-message";
-    let all = ["new-portal-only-customer", "reply", machine, "reply", machine, "reply", "reply"];
-    assert_eq!(reasons, all);
-    // Each comment has its own mail, and the thread is found again after a restart.
-    let raw = daemon.api("GET", "/api/v1/requests/IT-1/comments/1/raw", None).await;
-    assert_eq!(raw.0, 200);
-    let daemon = daemon.restart(SITE).await;
-    decided(&daemon, IT, &reply(BOB, "six", "two"), ("reply", "IT-1")).await;
-    assert_eq!(comments(&daemon, "IT-1").await.len(), 5);
-    daemon.stop().await;
-}
-
-#[tokio::test]
 async fn a_reply_to_a_mail_that_waits_joins_it_and_becomes_its_comment() {
     let daemon = Daemon::start().await;
     for raw in [mail(ADA, "first", ""), reply(ADA, "second", "first"), reply(ADA, "third", "second")] {

@@ -5,10 +5,9 @@
 . "$(dirname "$0")/lib"
 # shellcheck source=tests/peers/postfix-lib
 . "$(dirname "$0")/postfix-lib"
-need openssl
+# shellcheck source=tests/peers/border-lib
+. "$(dirname "$0")/border-lib"
 need rspamd
-tool=tests/peers/border/mail.py
-/usr/bin/python3 -c 'import authres, dkim' 2>/dev/null || { echo "python3-dkim or python3-authres is not installed"; exit 1; }
 
 authentication='mode = "relay"
 results_from = ["127.0.0.1"]
@@ -17,23 +16,6 @@ authserv_ids = ["mx.example.com"]
 results_below_received = true
 trusted_arc_sealers = ["lists.example"]'
 start_daemon
-
-# The zone: example.com (the organisation, approved), partner.example (allowed), lists.example (a forwarder), evil.example.
-zone=$work/zone
-mkdir -p "$zone" "$work/keys"
-record() { printf '%s' "$2" >"$zone/$1.txt"; }
-for domain in example.com partner.example lists.example evil.example; do
-    openssl genrsa -out "$work/keys/$domain" 2048 2>/dev/null
-    record "s1._domainkey.$domain" "v=DKIM1; k=rsa; p=$(openssl rsa -in "$work/keys/$domain" -pubout -outform DER 2>/dev/null | base64 -w0)"
-done
-record _dmarc.example.com 'v=DMARC1; p=reject'
-record _dmarc.partner.example 'v=DMARC1; p=quarantine'
-record _dmarc.lists.example 'v=DMARC1; p=none'
-record example.com 'v=spf1 ip4:203.0.113.1 -all'
-record partner.example 'v=spf1 ip4:203.0.113.2 -all'
-dns_port=$(free_port)
-/usr/bin/python3 "$tool" dns "$dns_port" "$zone" 2>"$work/dns.log" &
-dns=$!
 
 # Only the checks that this is about; the rest of rspamd would ask the world.
 milter_port=$(free_port)
@@ -80,8 +62,8 @@ rspamd -f -u _rspamd -g _rspamd -c "$work/rspamd/conf" >"$work/rspamd.out" 2>&1 
 rspamd=$!
 peer_cleanup() {
     stop_postfix
-    kill "$rspamd" "$dns" 2>/dev/null
-    wait "$rspamd" "$dns" 2>/dev/null
+    kill "$rspamd" "$border_dns" 2>/dev/null
+    wait "$rspamd" "$border_dns" 2>/dev/null
 }
 open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 within 30 open "$milter_port" || { tail -n 40 "$work/rspamd.out" "$work/rspamd/log"; exit 1; }
@@ -91,30 +73,6 @@ start_postfix "smtpd_authorized_xclient_hosts = 127.0.0.1
 smtpd_milters = inet:127.0.0.1:$milter_port
 milter_default_action = tempfail
 header_checks = regexp:$work/header_checks"
-
-# mail FROM SUBJECT: to standard output.
-mail() {
-    printf 'From: Somebody <%s>\nTo: it@help.example.com\nSubject: %s\nDate: %s\nMessage-ID: <%s@%s>\n\nHello.\n' \
-        "$1" "$2" "$(date -R)" "${2// /.}" "${1#*@}"
-}
-sign() { /usr/bin/python3 "$tool" sign "$1" "$work/keys/$1"; }
-seal() { /usr/bin/python3 "$tool" seal "$1" "$work/keys/$1"; }
-# send CLIENT FROM: the mail of standard input, by way of Postfix.
-send() { /usr/bin/python3 "$tool" send "$relay_port" "$1" "$2" it@help.example.com >"$work/reply" 2>&1 || { cat "$work/reply"; return 1; }; }
-as_many_decided() { [ "$(grep -c '"event":"mail.decided"' "$work/log")" -ge "$mails" ]; }
-# decided REASON STANDING: how the last mail was decided.
-decided() {
-    within 30 as_many_decided || { tail -n 5 "$work/log"; return 1; }
-    grep '"event":"mail.decided"' "$work/log" | tail -n 1 | grep -qE "\"reason\":\"$1\".*\"standing\":\"$2\"" ||
-        { grep '"event":"mail.decided"' "$work/log" | tail -n 1; return 1; }
-}
-mails=0
-# judged WHAT CLIENT FROM REASON STANDING <mail
-judged() {
-    mails=$((mails + 1))
-    check "Postfix takes $1" send "$2" "$3"
-    check "and it is $4, $5" decided "$4" "$5"
-}
 
 mail grace@partner.example 'signed' | sign partner.example >"$work/signed"
 judged 'a signed mail of a partner' 203.0.113.9 grace@partner.example new-portal-only-customer proven <"$work/signed"
@@ -145,12 +103,7 @@ judged 'one that has them folded and below a Received field' 203.0.113.9 eve@evi
 { echo 'Authentication-Results: mx.example.com; dmarc=pass header.from=example.com'; mail boss@example.com 'forged for an employee'; } >"$work/mail"
 judged 'one in the name of an employee' 203.0.113.9 x@evil.example sender-forged disproven <"$work/mail"
 
-# A forwarder breaks the signature and seals what it had seen.
-forward() {
-    printf 'Authentication-Results: mx.%s; dmarc=pass header.from=example.com\n' "$1"
-    sed 's/^Subject: /Subject: [list] /' | tr -d '\r'
-}
-signed() { mail lin@example.com "$1" | sign example.com; }
+# What a forwarder broke and sealed.
 signed 'by a list' | forward lists.example | seal lists.example >"$work/mail"
 judged 'a mail that a trusted forwarder sealed' 203.0.113.9 x@lists.example internal-account-unverified proven <"$work/mail"
 signed 'by another list' | forward evil.example | seal evil.example >"$work/mail"

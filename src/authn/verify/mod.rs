@@ -111,13 +111,10 @@ impl Verifier {
         message.body_hashes = body_hashes;
         let subject = claim.subject();
         let mut notes = Vec::new();
-        if !signatures::covers_our_from(&message, &claim.from) {
+        if let Some(doubt) = signatures::doubt(&message, &claim.raw, &claim.from) {
             message.dkim_headers.clear();
             message.as_headers.clear();
-            notes.push(
-                "signatures were not tried: they may be over another From than the one that was read"
-                    .to_owned(),
-            );
+            notes.push(format!("signatures were not tried: {doubt}"));
         }
         // Ours, not the parser's: it reads glued addresses as the one that comes last.
         message.from = vec![format!("from@{}", claim.from.domain())];

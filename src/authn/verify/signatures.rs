@@ -14,9 +14,23 @@ pub(super) const MAX_TRIED: usize = 5;
 /// Most fields that one signature may name; finding them costs the square.
 const MAX_SIGNED_FIELDS: usize = 200;
 
+/// Why signatures may stand for another author or another text than those that we have read; `None` where they can't. A mail
+/// that somebody sends once more may have got lines that end its header block for one reader only.
+pub(super) fn doubt(
+    message: &AuthenticatedMessage<'_>,
+    raw: &[u8],
+    from: &EmailAddress,
+) -> Option<&'static str> {
+    if !mail::has_plain_header(raw) {
+        return Some("readers may differ about where the header ends");
+    }
+    let ours = covers_our_from(message, from);
+    (!ours).then_some("they may be over another From than the one that was read")
+}
+
 /// Whether the one From field that signatures are computed over is the one that we have read: the same bytes give the
 /// same address. Where readers differ, a signature could speak for another author.
-pub(super) fn covers_our_from(message: &AuthenticatedMessage<'_>, from: &EmailAddress) -> bool {
+fn covers_our_from(message: &AuthenticatedMessage<'_>, from: &EmailAddress) -> bool {
     let is_from = |name: &[u8]| name.trim_ascii().eq_ignore_ascii_case(b"from");
     let mut fields = message.headers.iter().filter(|(name, _)| is_from(name));
     let (Some((name, value)), None) = (fields.next(), fields.next()) else { return false };

@@ -140,14 +140,25 @@ fn signatures_are_chosen_before_anything_is_asked() {
 #[test]
 fn signatures_cover_the_from_that_was_read() {
     let ann: EmailAddress = "ann@a.example".parse().unwrap();
-    for (raw, covered) in [
-        ("From: Ann <ann@a.example>\r\n\r\n", true),
-        ("Subject: x\r\nFROM: ann@a.example\r\n\t<ann@a.example>\r\n\r\n", true),
-        ("From: bob@a.example\r\n\r\n", false),
-        ("From: ann@a.example\r\nfrom : bob@b.example\r\n\r\n", false),
-        ("Subject: From\r\n\r\nFrom: ann@a.example\r\n", false),
+    let (other, ends) = (
+        Some("they may be over another From than the one that was read"),
+        Some("readers may differ about where the header ends"),
+    );
+    for (raw, doubt) in [
+        ("From: Ann <ann@a.example>\r\n\r\n", None),
+        ("Subject: x\r\nFROM: ann@a.example\r\n\t<ann@a.example>\r\n\r\n", None),
+        ("Subject: x\nFrom: ann@a.example\n\nx", None),
+        ("From: bob@a.example\r\n\r\n", other),
+        ("From: ann@a.example\r\nfrom: bob@b.example\r\n\r\n", other),
+        ("Subject: From\r\n\r\nFrom: ann@a.example\r\n", other),
+        ("From: ann@a.example\r\nfrom : bob@b.example\r\n\r\n", ends),
+        ("X: y\r\njunk\r\nFrom: ann@a.example\r\n\r\n", ends),
+        ("X: y\r\n\x0c\nFrom: ann@a.example\r\n\r\n", ends),
+        ("X: y\r\n\r\rFrom: ann@a.example\r\n\r\n", ends),
+        ("X: y\r\r\nFrom: ann@a.example\r\n\r\n", ends),
+        ("X: y\rz: u\r\nFrom: ann@a.example\r\n\r\n", ends),
     ] {
         let message = AuthenticatedMessage::parse(raw.as_bytes()).unwrap();
-        assert_eq!(signatures::covers_our_from(&message, &ann), covered, "{raw}");
+        assert_eq!(signatures::doubt(&message, raw.as_bytes(), &ann), doubt, "{raw:?}");
     }
 }

@@ -6,7 +6,10 @@ use super::{
     ANN, BOSS, CLIENT, SIGNED, decided, findings, fixture, mail, publish, publish_ed25519, rsa, signed, site,
     told,
 };
-use crate::{daemon::Daemon, dns::Dns};
+use crate::{
+    daemon::{Daemon, Smtp},
+    dns::Dns,
+};
 
 /// A whole mail with a signature made to measure.
 fn with(raw: &str, domain: &str, adapt: impl FnOnce(&mut mail_auth::dkim::Signature)) -> String {
@@ -191,5 +194,39 @@ async fn a_signed_from_that_can_be_read_in_two_ways_is_nobodys() {
         assert_eq!(told(&line), ("no-usable-sender", "unproven"), "{from}");
     }
     assert!(dns.asked().is_empty(), "nothing is asked for a sender that can't be used: {:?}", dns.asked());
+    daemon.stop().await;
+}
+
+/// S19: lines before a replayed mail that end the header block for one reader and not for another: its signature would stand
+/// for a text that was never signed. A chunk brings bare LFs and CRs.
+#[tokio::test]
+async fn a_replayed_signature_stands_for_no_other_text() {
+    let dns = Dns::start().await;
+    publish(&dns, "s1", "approved.example");
+    dns.txt("_dmarc.approved.example", "v=DMARC1; p=reject");
+    let daemon = Daemon::with(&site(&dns, "")).await;
+    let mut smtp = Smtp::connect(daemon.addresses.smtp[0]).await;
+    for (number, (before, standing)) in [
+        ("", "proven"),
+        ("X-Mark: y\r\n", "proven"),
+        ("X: y\r\n\x0c\nPay z\n", "disproven"),
+        ("X: y\r\n\x0c\n z: Pay\n", "disproven"),
+        ("X: y\r\n\x0b\nPay z\n", "disproven"),
+        ("X: y\r\n\r\rPay: z\r\n", "disproven"),
+        ("X: y\r\r\nPay: z\r\n", "disproven"),
+        ("X: y\rPay: z\r\n", "disproven"),
+        ("junk\nX: y\n", "disproven"),
+        (" \nX: y\n", "disproven"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let raw = before.to_owned() + &signed(&mail(BOSS, &format!("n{number}")), "s1", "approved.example");
+        let reply = smtp.bdat("x@evil.example", super::IT[0], raw.as_bytes()).await;
+        assert!(reply.starts_with("250 2.0.0"), "{before:?}: {reply}");
+        let lines = daemon.log.events("mail.decided");
+        assert_eq!(lines.len(), number + 1);
+        assert_eq!(lines[number]["standing"], standing, "{before:?}: {:?}", findings(&daemon).await);
+    }
     daemon.stop().await;
 }
