@@ -225,6 +225,7 @@ fn plan() -> Plan {
             standing: Standing::Proven,
             basis: None,
             settings_version: "0123456789abcdef".to_owned(),
+            facts: None,
         })],
     }
 }

@@ -29,8 +29,8 @@ use crate::{
     intake::Intake,
     listener::{self, Gate},
     ops::{
-        self, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops, Shutdown, StoreDamaged,
-        StoreOpened,
+        self, CertificateLabels, ConfigLoaded, ConfigWarning, DaemonStarted, DaemonStopped, Event, Ops,
+        Shutdown, StoreDamaged, StoreOpened,
     },
     outbound,
     store::{Disk, RealDisk, Store, embedded},
@@ -181,11 +181,13 @@ impl App {
             tokio::spawn(care::watch(Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone()));
         let (store, ops, shutdown) = (Arc::clone(&self.store), self.ops.clone(), self.shutdown.clone());
         let scrub = tokio::spawn(care::scrub(Arc::clone(&store), ops.clone(), shutdown.clone()));
+        let path = self.config.load().store.path.clone();
+        let measure = tokio::spawn(care::measure(path, ops.clone(), shutdown.clone()));
         let compact =
             care::compact(Arc::clone(&store), Arc::clone(&self.config), ops.clone(), shutdown.clone());
         let compact = tokio::spawn(compact);
         let mut tasks = self.spawn();
-        tasks.extend([scrub, compact]);
+        tasks.extend([scrub, measure, compact]);
         shutdown.begun().await;
         let stopping = time::Instant::now();
         let drained = shutdown.drain(GRACE).await;
@@ -285,6 +287,11 @@ impl Reload {
 fn in_force(config: &Config, ops: &Ops) {
     for warning in &config.warnings {
         ConfigWarning { warning }.emit(ops);
+    }
+    ops.metrics.certificate_expiry.clear();
+    if let Some(expires_at) = config.smtp.tls.as_ref().and_then(|tls| tls.expires_at) {
+        let labels = CertificateLabels { listener: "smtp" };
+        ops.metrics.certificate_expiry.get_or_create(&labels).set(expires_at.as_millis() / 1000);
     }
     ConfigLoaded {
         path: config.path.display().to_string(),

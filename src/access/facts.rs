@@ -1,5 +1,7 @@
 //! Everything that a decision rests on, gathered before it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     mail::{Nature, UnusableSender},
     types::{
@@ -17,7 +19,7 @@ pub enum Stage {
 }
 
 /// The sender's account, as far as a decision needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AccountFacts {
     /// Internal or portal-only.
     pub kind: AccountKind,
@@ -42,9 +44,11 @@ impl AccountFacts {
 }
 
 /// What a mail names with its In-Reply-To, its References, or an address of ours that stands for a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ReplyTo {
     /// Nothing of this project.
+    #[default]
     Nothing,
     /// Nobody could be asked: `explain` without a store.
     Unknown,

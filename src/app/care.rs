@@ -1,6 +1,12 @@
 //! Looking after the store while the daemon runs.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::time;
@@ -13,6 +19,8 @@ use crate::{
 
 /// Between two looks at the store's health.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// Between two measurements of what the store's files take.
+const MEASURE_EVERY: Duration = Duration::from_mins(1);
 /// Between two readings of everything that the store keeps.
 const SCRUB_EVERY: Duration = Duration::from_hours(24);
 
@@ -58,6 +66,36 @@ pub(super) async fn scrub(store: Arc<dyn Store>, ops: Ops, shutdown: Shutdown) {
             () = time::sleep(SCRUB_EVERY) => {}
         }
     }
+}
+
+/// Measures what the files of the store take, once a minute.
+pub(super) async fn measure(path: PathBuf, ops: Ops, shutdown: Shutdown) {
+    loop {
+        let folder = path.clone();
+        let measured = tokio::task::spawn_blocking(move || size_of(&folder)).await;
+        // A folder that can't be read now keeps its last size; the store itself tells what is wrong.
+        if let Ok(Ok(bytes)) = measured {
+            ops.metrics.store_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = time::sleep(MEASURE_EVERY) => {}
+        }
+    }
+}
+
+fn size_of(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size_of(&entry.path())?,
+            Ok(metadata) => metadata.len(),
+            // Removed since the folder was read.
+            Err(_) => 0,
+        };
+    }
+    Ok(bytes)
 }
 
 /// Looks after the store: says when it stops and starts taking writes, and stops the daemon when it can't be trusted any

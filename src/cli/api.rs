@@ -177,7 +177,7 @@ impl Api {
     }
 
     /// Hands on page after page until `take` has enough or the list ends; answers where it would go on.
-    fn pages(
+    pub(crate) fn pages(
         &self,
         path: &str,
         query: &[(&str, String)],
@@ -189,9 +189,11 @@ impl Api {
             query.extend(cursor.as_str().map(|cursor| ("cursor", cursor.to_owned())));
             let mut page = self.get(path, &query)?;
             let items = take_items(&mut page)?;
-            cursor = page["next"].take();
-            // An oldest-first list always names a place to go on: an empty page is its end.
-            let ended = items.is_empty() || cursor.is_null();
+            let next = page["next"].take();
+            // An oldest-first list always names a place to go on; at its end it is the same place. A page may be empty
+            // before that, where few of very many fit.
+            let ended = next.is_null() || next == cursor;
+            cursor = next;
             if !take(items) || ended {
                 break;
             }

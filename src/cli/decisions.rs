@@ -1,6 +1,6 @@
 //! `vestibule decisions`: the audit log. Answers "why did this mail not arrive?".
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -13,20 +13,25 @@ use super::{
 use crate::{
     access::Reason,
     ops::Clock,
-    types::{EmailAddress, MailId, ProjectKey, Time},
+    types::{Domain, EmailAddress, MailId, ProjectKey, Time},
 };
 
 /// The audit log: what was decided about each mail, and why
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  vestibule decisions list --sender ada@example.com")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  vestibule decisions list --sender ada@example.com\n  vestibule decisions --follow --outcome drop"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    List(ListArgs),
+    List(Box<ListArgs>),
     Show(ShowArgs),
     Reprocess(ReprocessArgs),
 }
@@ -53,6 +58,9 @@ struct ReprocessArgs {
 struct ListArgs {
     #[command(flatten)]
     filter: Filter,
+    /// Show each decision as it is made, after the newest; one JSON object a line with --json
+    #[arg(long, short, conflicts_with = "all")]
+    follow: bool,
     #[command(flatten)]
     page: super::PageArgs,
     #[command(flatten)]
@@ -64,6 +72,9 @@ struct Filter {
     /// Only this From address
     #[arg(long, value_name = "ADDRESS")]
     sender: Option<EmailAddress>,
+    /// Only From addresses of exactly this domain
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<Domain>,
     /// Only for this project
     #[arg(long, value_name = "KEY")]
     project: Option<ProjectKey>,
@@ -76,6 +87,9 @@ struct Filter {
     /// At or after this time: RFC 3339, or so long ago (30m, 24h, 7d)
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Time>,
+    /// Before this time: RFC 3339, or so long ago
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    until: Option<Time>,
 }
 
 /// All that was decided about one mail, with the trail of checks
@@ -96,28 +110,87 @@ enum OutcomeArg {
     Drop,
 }
 
+/// Between two looks for new decisions.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+/// On a narrow terminal the last are left out; what `show` asks for is never among them.
 const COLUMNS: [Column; 8] = [
     column("AT", &["/at"]),
-    cut_column("SENDER", &["/sender"], 40),
-    column("PROJECT", &["/project"]),
-    column("OUTCOME", &["/outcome"]),
-    column("REASON", &["/reason"]),
-    column("BECAME", &["/request", "/held"]),
     column("MAIL-ID", &["/mail_id"]),
+    column("REASON", &["/reason"]),
+    cut_column("SENDER", &["/sender"], 40),
+    column("OUTCOME", &["/outcome"]),
+    column("PROJECT", &["/project"]),
+    column("BECAME", &["/request", "/held"]),
     cut_column("MESSAGE-ID", &["/message_id"], 60),
 ];
+
+const PATH: &str = "/api/v1/decisions";
 
 /// Runs the command.
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> CommandResult {
     match &args.command {
-        Command::List(args) => {
-            let mut query = args.page.query();
-            query.extend(args.filter.query());
-            super::list(&args.api, "/api/v1/decisions", &query, (&args.page, &COLUMNS), out)
-        }
-        Command::Show(args) => show(args, out),
-        Command::Reprocess(args) => reprocess(args, out),
+        None => list(&args.list, out),
+        Some(Command::List(args)) => list(args, out),
+        Some(Command::Show(args)) => show(args, out),
+        Some(Command::Reprocess(args)) => reprocess(args, out),
     }
+}
+
+fn list(args: &ListArgs, out: &mut dyn Write) -> CommandResult {
+    let mut query = args.filter.query();
+    query.extend(args.page.query());
+    if args.follow {
+        return follow(args, query, out);
+    }
+    super::list(&args.api, PATH, &query, (&args.page, &COLUMNS), out)
+}
+
+/// The newest decisions, the oldest of them first, then each as it is made, until the reader goes away.
+fn follow(args: &ListArgs, mut query: Vec<(&str, String)>, out: &mut dyn Write) -> CommandResult {
+    let api = args.api.client()?;
+    // The place of the newest decision of all, whether or not it fits: what comes behind it is new.
+    let newest = api.get(PATH, &[("limit", "1".to_owned())])?;
+    let place =
+        |item: &Value| item["cursor"].as_str().and_then(|cursor| cursor.parse().ok()).unwrap_or(0_u64);
+    let mut page = api.get(PATH, &query)?;
+    let mut items = super::api::take_items(&mut page)?;
+    items.reverse();
+    let mut cursor = items.last().map_or(0, place).max(place(&newest["items"][0])).to_string();
+    query.push(("order", "oldest".to_owned()));
+    loop {
+        for item in &items {
+            write_line(item, args.api.json, out)?;
+        }
+        out.flush()?;
+        let mut next = query.clone();
+        next.push(("cursor", cursor.clone()));
+        let mut page = api.get(PATH, &next)?;
+        items = super::api::take_items(&mut page)?;
+        let behind = page["next"].as_str().unwrap_or(&cursor).to_owned();
+        if behind == cursor {
+            std::thread::sleep(FOLLOW_EVERY);
+        }
+        cursor = behind;
+    }
+}
+
+fn write_line(item: &Value, json: bool, out: &mut dyn Write) -> CommandResult {
+    if json {
+        return Ok(writeln!(out, "{item}")?);
+    }
+    let text = |name: &str| super::show::inline(&item[name]);
+    let became = if item["request"].is_string() { text("request") } else { text("held") };
+    let line = format!(
+        "{}  {}  {:6}  {:27}  {:10}  {}  {became}",
+        text("at"),
+        text("mail_id"),
+        text("outcome"),
+        text("reason"),
+        text("project"),
+        text("sender")
+    );
+    Ok(writeln!(out, "{}", line.trim_end())?)
 }
 
 fn reprocess(args: &ReprocessArgs, out: &mut dyn Write) -> CommandResult {
@@ -139,11 +212,13 @@ impl Filter {
     fn query(&self) -> Vec<(&'static str, String)> {
         let mut query = Vec::new();
         query.extend(self.sender.iter().map(|address| ("sender", address.key().to_owned())));
+        query.extend(self.domain.iter().map(|domain| ("domain", domain.to_string())));
         query.extend(self.project.iter().map(|key| ("project", key.to_string())));
         let outcome = self.outcome.as_ref().and_then(OutcomeArg::to_possible_value);
         query.extend(outcome.map(|value| ("outcome", value.get_name().to_owned())));
         query.extend(self.reason.map(|code| ("reason", code.to_owned())));
         query.extend(self.since.map(|since| ("since", since.to_string())));
+        query.extend(self.until.map(|until| ("until", until.to_string())));
         query
     }
 }
@@ -156,11 +231,13 @@ fn show(args: &ShowArgs, out: &mut dyn Write) -> CommandResult {
     if args.api.json {
         return Ok(writeln!(out, "{}", json!({ "items": found }))?);
     }
-    for (index, decision) in found.iter().enumerate() {
+    for (index, mut decision) in found.into_iter().enumerate() {
+        // For programs that go on from here.
+        decision.as_object_mut().map(|fields| fields.remove("cursor"));
         if index > 0 {
             writeln!(out)?;
         }
-        super::show::record(out, decision)?;
+        super::show::record(out, &decision)?;
     }
     Ok(())
 }
@@ -173,12 +250,12 @@ fn about(api: &Api, id: MailId) -> Result<Vec<Value>, Failure> {
     let wanted = id.to_string();
     let mut query = vec![("since", came.to_string()), ("order", "oldest".to_owned())];
     let is_it = |decision: &Value| decision["mail_id"].as_str() == Some(&wanted);
-    let Some(first) = api.find("/api/v1/decisions", &query, is_it)? else { return Ok(Vec::new()) };
+    let Some(first) = api.find(PATH, &query, is_it)? else { return Ok(Vec::new()) };
     // A mail without a usable sender was dropped at once: there is nothing later.
     let sender = first["sender"].as_str().map(|sender| ("sender", sender.to_owned()));
     let Some(sender) = sender else { return Ok(vec![first]) };
     query.push(sender);
-    let mut answer = api.list("/api/v1/decisions", &query, true)?;
+    let mut answer = api.list(PATH, &query, true)?;
     let mut found = super::api::take_items(&mut answer)?;
     found.retain(is_it);
     Ok(found)
@@ -193,7 +270,7 @@ fn reason(code: &str) -> Result<&'static str, String> {
     })
 }
 
-fn since(text: &str) -> Result<Time, String> {
+pub(super) fn since(text: &str) -> Result<Time, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
@@ -241,6 +318,8 @@ mod tests {
             outcome: Some(OutcomeArg::Drop),
             reason: Some("mail-loop"),
             since: Some(Time::from_millis(0)),
+            domain: Some("example.com".parse().unwrap()),
+            until: Some(Time::from_millis(1)),
         };
         let names: Vec<_> =
             filter.query().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -248,10 +327,12 @@ mod tests {
             names,
             [
                 "sender=ada@example.com",
+                "domain=example.com",
                 "project=IT",
                 "outcome=drop",
                 "reason=mail-loop",
-                "since=1970-01-01T00:00:00.000Z"
+                "since=1970-01-01T00:00:00.000Z",
+                "until=1970-01-01T00:00:00.001Z"
             ]
         );
     }

@@ -20,6 +20,7 @@ mod serve;
 mod show;
 mod store;
 mod verification;
+mod what_if;
 mod who;
 
 use std::io::{self, Write};
@@ -54,7 +55,8 @@ enum Command {
     Requests(requests::Args),
     Held(held::Args),
     Accounts(accounts::Args),
-    Decisions(decisions::Args),
+    Decisions(Box<decisions::Args>),
+    WhatIf(what_if::Args),
     Who(who::Args),
     Verification(verification::Args),
     Addresses(addresses::Args),
@@ -85,6 +87,7 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::Held(args) => held::run(&args, &mut out)?,
         Command::Accounts(args) => accounts::run(&args, &mut out)?,
         Command::Decisions(args) => decisions::run(&args, &mut out)?,
+        Command::WhatIf(args) => what_if::run(&args, &mut out)?,
         Command::Who(args) => who::run(&args, &mut out)?,
         Command::Verification(args) => verification::run(&args, &mut out)?,
         Command::Addresses(args) => addresses::run(&args, &mut out)?,

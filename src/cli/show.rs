@@ -29,14 +29,49 @@ pub(crate) const fn cut_column(head: &'static str, at: &'static [&'static str], 
     Column { head, at, max }
 }
 
-/// Writes items as an aligned table, or says that there are none.
+/// Writes items as an aligned table, or says that there are none. On a terminal that is too narrow the last columns are
+/// left out, and that is said.
 pub(crate) fn table(out: &mut dyn Write, columns: &[Column], items: &[Value]) -> io::Result<()> {
+    let terminal = terminal_size::terminal_size_of(io::stdout());
+    table_within(out, columns, items, terminal.map(|(width, _)| width.0.into()))
+}
+
+fn table_within(
+    out: &mut dyn Write,
+    columns: &[Column],
+    items: &[Value],
+    room: Option<usize>,
+) -> io::Result<()> {
     if items.is_empty() {
         return writeln!(out, "none");
     }
     let heads = columns.iter().map(|column| column.head.to_owned()).collect();
     let rows = items.iter().map(|item| columns.iter().map(|column| cell(column, item)).collect());
-    rows_aligned(out, &std::iter::once(heads).chain(rows).collect::<Vec<_>>())
+    let mut rows: Vec<Vec<String>> = std::iter::once(heads).chain(rows).collect();
+    let kept = room.map_or(columns.len(), |room| fitting(&rows, room));
+    for row in &mut rows {
+        row.truncate(kept);
+    }
+    rows_aligned(out, &rows)?;
+    if kept < columns.len() {
+        let left: Vec<_> = columns[kept..].iter().map(|column| column.head).collect();
+        writeln!(out, "Left out, for the terminal is too narrow: {}. --json has all.", left.join(", "))?;
+    }
+    Ok(())
+}
+
+/// How many columns fit; the first is always there.
+fn fitting(rows: &[Vec<String>], room: usize) -> usize {
+    let columns = rows.first().map_or(0, Vec::len);
+    let mut used = 0;
+    for index in 0..columns {
+        used += rows.iter().map(|row| width(&row[index])).max().unwrap_or(0);
+        if used > room {
+            return index.max(1);
+        }
+        used += 2;
+    }
+    columns
 }
 
 fn cell(column: &Column, item: &Value) -> String {
@@ -88,7 +123,7 @@ fn width(text: &str) -> usize {
 }
 
 /// What a reader looks for first, in this order; all other fields follow by their names.
-const FIRST: [&str; 18] = [
+const FIRST: [&str; 20] = [
     "id",
     "address",
     "name",
@@ -103,6 +138,8 @@ const FIRST: [&str; 18] = [
     "subject",
     "outcome",
     "reason",
+    "decided_by",
+    "to_change",
     "basis",
     "request",
     "held",
@@ -244,6 +281,21 @@ mod tests {
         let shown = text(|out| table(out, &COLUMNS, &items));
         assert_eq!(shown, "ID     WHAT  SUBJECT\nIT-1   -     short\nIT-10  h     long…\n");
         assert_eq!(text(|out| table(out, &COLUMNS, &[])), "none\n");
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_left_out_and_named() {
+        const COLUMNS: [Column; 3] =
+            [column("ID", &["/id"]), column("WHAT", &["/w"]), column("SUBJECT", &["/s"])];
+        let items = [json!({"id": "IT-1", "w": "abcd", "s": "printer"})];
+        let within = |room| text(|out| table_within(out, &COLUMNS, &items, room));
+        let all = "ID    WHAT  SUBJECT\nIT-1  abcd  printer\n";
+        assert_eq!((within(None).as_str(), within(Some(19)).as_str()), (all, all));
+        let left = "Left out, for the terminal is too narrow: SUBJECT. --json has all.\n";
+        assert_eq!(within(Some(18)), format!("ID    WHAT\nIT-1  abcd\n{left}"));
+        assert!(
+            within(Some(1)).starts_with("ID\nIT-1\nLeft out, for the terminal is too narrow: WHAT, SUBJECT.")
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     mail::MAX_PARTICIPANTS,
     smtp::RouteTable,
     templates::{Language, Templates},
-    types::{Domain, EmailAddress, ProjectKey},
+    types::{Domain, EmailAddress, ProjectKey, Time},
 };
 
 /// A whole, valid configuration.
@@ -134,6 +134,8 @@ pub struct TlsConfig {
     pub certificate: PathBuf,
     /// The file of its key.
     pub key: PathBuf,
+    /// When the certificate ends; `None` where it does not say so in a way that can be read.
+    pub expires_at: Option<Time>,
     /// Certificate, key and TLS versions (1.2 and 1.3), for each new handshake.
     pub server: Arc<rustls::ServerConfig>,
 }
@@ -141,7 +143,7 @@ pub struct TlsConfig {
 impl std::fmt::Debug for TlsConfig {
     /// The files only: nothing of the key is shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { certificate, key, server: _ } = self;
+        let Self { certificate, key, expires_at: _, server: _ } = self;
         f.debug_struct("TlsConfig")
             .field("certificate", certificate)
             .field("key", key)

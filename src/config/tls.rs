@@ -15,6 +15,8 @@ use rustls::{
 };
 use toml::de::DeValue;
 
+use crate::types::Time;
+
 use super::{
     keys::section,
     model::TlsConfig,
@@ -80,8 +82,16 @@ fn pair(
     let chain =
         certificates(&certificate, fix, read_file).map_err(|wrong| r.mistake(at, "certificate", wrong)).ok();
     let private = private(&key, read_file).map_err(|wrong| r.mistake(at, "key", wrong)).ok();
-    let server = server(chain?, &private?).map_err(|(name, wrong)| r.mistake(at, name, wrong)).ok()?;
-    Some(TlsConfig { certificate, key, server: Arc::new(server) })
+    let chain = chain?;
+    let expires_at = chain.first().and_then(expiry);
+    let server = server(chain, &private?).map_err(|(name, wrong)| r.mistake(at, name, wrong)).ok()?;
+    Some(TlsConfig { certificate, key, expires_at, server: Arc::new(server) })
+}
+
+/// The end of the certificate's validity (RFC 5280 §4.1.2.5).
+fn expiry(certificate: &CertificateDer<'_>) -> Option<Time> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(Time::from_millis(certificate.validity().not_after.timestamp().checked_mul(1000)?))
 }
 
 fn read(file: &Path, read_file: &ReadFile<'_>) -> Result<String, Wrong> {

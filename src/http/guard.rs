@@ -63,6 +63,11 @@ impl Guard {
         until.wait_time_from(self.clock.now())
     }
 
+    /// How many peers it remembers.
+    pub(super) fn keys(&self) -> usize {
+        self.peers.len()
+    }
+
     /// Forgets peers whose burst is whole again; governor keeps them for ever.
     pub(super) fn sweep(&self) {
         self.peers.retain_recent();

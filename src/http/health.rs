@@ -1,10 +1,16 @@
 //! Alive, ready, and the counters.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -14,10 +20,13 @@ use super::{App, Context, State};
 use crate::{
     access::Reason,
     ops::{DecisionLabels, Metrics},
+    store::DeliveryKind,
 };
 
 /// Media type of Prometheus's `OpenMetrics` text, which is what `Metrics::render` writes.
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Media type of the older text, which is what `Metrics::render_plain` writes.
+const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// A decision may be counted between two reads; the gaps are read again so often before they are believed.
 const READS: usize = 3;
 
@@ -53,9 +62,16 @@ fn readiness(state: &State) -> Result<(), String> {
     Err(format!("the store takes no writes: {}", health.problem.as_deref().unwrap_or("no reason given")))
 }
 
-async fn metrics(app: App) -> Response {
+/// `OpenMetrics` for those who take it, and for those who don't say; the older text for those who take something else only.
+async fn metrics(app: App, headers: HeaderMap) -> Response {
     app.books.refresh(&app.state).await;
-    ([(CONTENT_TYPE, METRICS_TYPE)], app.state.ops.metrics.render()).into_response()
+    let metrics = &app.state.ops.metrics;
+    metrics.link_guesser_keys.set(i64::try_from(app.guard.keys()).unwrap_or(i64::MAX));
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+    if accepted.contains("openmetrics") || accepted.contains("*/*") && !accepted.contains("text/plain") {
+        return ([(CONTENT_TYPE, OPEN_METRICS)], metrics.render()).into_response();
+    }
+    ([(CONTENT_TYPE, PLAIN_METRICS)], metrics.render_plain()).into_response()
 }
 
 /// Keeps what the gauges are reckoned from.
@@ -83,6 +99,7 @@ impl Books {
         metrics.store_commits.inner().store(health.work.commits, Ordering::Relaxed);
         metrics.store_syncs.inner().store(health.work.syncs, Ordering::Relaxed);
         metrics.intake_gap.set(intake_gap(metrics));
+        what_waits(state).await;
         for _ in 0..READS {
             let Ok(waiting) = state.store.held_count().await.map(signed) else { return };
             let (made, resolved) = holds(metrics);
@@ -93,6 +110,18 @@ impl Books {
             }
         }
     }
+}
+
+/// What the store can't tell now stays as it was.
+async fn what_waits(state: &State) {
+    let (metrics, now) = (&state.ops.metrics, state.ops.clock.now());
+    let Ok(backlog) = state.store.backlog().await else { return };
+    for kind in DeliveryKind::ALL {
+        let times = || backlog.outbox.iter().filter(|(of, _)| *of == kind).map(|(_, at)| *at);
+        let oldest = times().min().map_or(Duration::ZERO, |oldest| now.since(oldest));
+        metrics.outbox_waits(kind, times().count(), oldest);
+    }
+    metrics.holds_wait(backlog.held.iter().map(|came| now.since(*came)));
 }
 
 fn intake_gap(metrics: &Metrics) -> i64 {

@@ -55,6 +55,7 @@ impl Intake {
         let (address, error, attempts) = (&sent.to, words, 1);
         match &sent.about {
             SentAbout::Verification(id) => {
+                self.ops.metrics.step("bounced");
                 VerificationFailed { address, verification: id.to_string(), error, attempts }.emit(&self.ops);
             }
             SentAbout::Acknowledgement(request) => {

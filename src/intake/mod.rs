@@ -5,6 +5,7 @@ mod bounces;
 mod explain;
 mod gather;
 mod judge;
+mod notes;
 mod plan;
 mod reprocess;
 #[cfg(test)]
@@ -101,8 +102,11 @@ impl Intake {
             Err(ScanError::Nul) => return Delivery::Nul,
             Err(ScanError::TooComplex(_)) => return Delivery::TooComplex,
         };
+        let scanned = begun.elapsed();
         let (config, verifier) = (self.config.load_full(), self.verifier.load_full());
         let verdict = judge::judge(verifier.as_deref(), &envelope, &raw, &message, &config).await;
+        self.ops.metrics.stage("scan", scanned);
+        self.ops.metrics.stage("authenticate", begun.elapsed().saturating_sub(scanned));
         let comes_again = verdict.unanswered.is_some()
             && judge::is_young(&raw, envelope.received_at, config.authentication.verify.retry_window);
         self.report_checks(&envelope, &message, &verdict, comes_again);
@@ -134,12 +138,19 @@ impl Intake {
     /// Reads, plans, commits; again while the sender changes or another copy of the mail is quicker.
     async fn commit(&self, incoming: &Incoming<'_>) -> Result<(Intentions, Committed), Failed> {
         for round in 0..MOST_TRIES {
+            let begun = Instant::now();
             let (plan, intentions) = self.plan(incoming).await?;
+            let decided = begun.elapsed();
             // The release that is under way makes the request that this mail is a comment on.
             let waits = intentions.awaits_release && round + 1 < MOST_TRIES;
             let outcome = if waits { Err(CommitError::Stale) } else { self.store.commit(plan).await };
             match outcome {
-                Ok(committed) => return Ok((intentions, committed)),
+                Ok(committed) => {
+                    // Of the round that counted; what the others took is in `intake_seconds`.
+                    self.ops.metrics.stage("decide", decided);
+                    self.ops.metrics.stage("commit", begun.elapsed().saturating_sub(decided));
+                    return Ok((intentions, committed));
+                }
                 Err(CommitError::Stale | CommitError::Duplicate(_)) => {}
                 Err(error) => return Err(error.into()),
             }

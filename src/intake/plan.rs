@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{answers, bounces};
+use super::{answers, bounces, notes};
 use crate::{
-    access::{AccountFacts, Check, DomainMembership, Outcome, Reason, ReplyTo, SenderFacts, Stage, decide},
+    access::{
+        AccountFacts, DomainMembership, Outcome, Reason, RecordedFacts, ReplyTo, SenderFacts, Stage, decide,
+    },
     authn::{self, Evidence},
     config::{Config, Project},
     mail::{Message, Nature, UnusableSender},
@@ -29,7 +31,7 @@ pub(super) struct Incoming<'a> {
     /// Whether mail may go out for it, as far as its authentication goes.
     pub(super) may_mail: bool,
     /// What the standing rests on, for the trail.
-    findings: Vec<String>,
+    pub(super) findings: Vec<String>,
     /// What the standing rests on, as results for an Authentication-Results field.
     results: Vec<String>,
     /// The projects that it is addressed to, each once, in the order of RCPT.
@@ -254,7 +256,8 @@ impl Fold<'_, '_> {
             held: self.view.held_count(),
         };
         let mut verdict = decide(&facts, &incoming.config.access_settings(project));
-        verdict.trail.splice(0..0, notes(incoming, place));
+        let recorded = RecordedFacts::of(&facts, once.map(DedupKey::short));
+        verdict.trail.splice(0..0, notes::of(incoming, place));
         self.may_mail &= verdict.reason.outcome() != Outcome::Hold || nature.may_be_answered();
         let drops = verdict.reason.outcome() == Outcome::Drop;
         if !drops || verdict.reason == Reason::Duplicate {
@@ -276,6 +279,7 @@ impl Fold<'_, '_> {
             standing: incoming.standing,
             basis: None,
             settings_version: incoming.config.version.clone(),
+            facts: Some(recorded),
         }));
         // Behind its decision: the engine finds the request's number there.
         self.effects.extend(mails);
@@ -359,41 +363,4 @@ impl Fold<'_, '_> {
         }));
         true
     }
-}
-
-/// What the standing rests on, and what was noticed about the From field but decides nothing, ahead of the checks; for the first project only, as it is
-/// the same for all.
-fn notes(incoming: &Incoming<'_>, place: usize) -> Vec<Check> {
-    if place > 0 {
-        return Vec::new();
-    }
-    let message = incoming.message;
-    let found = incoming.findings.iter().map(|finding| Check {
-        check: "authentication".into(),
-        input: finding.clone().into(),
-        result: "noted".into(),
-    });
-    let mut notes: Vec<Check> = found.collect();
-    if let Some(differential) = &message.differential {
-        notes.push(Check {
-            check: "from-differential".into(),
-            input: differential.clone().into(),
-            result: "noted".into(),
-        });
-    }
-    if let Some(rewritten) = &message.rewritten {
-        notes.push(Check {
-            check: "from-rewritten".into(),
-            input: rewritten.clone().into(),
-            result: "noted".into(),
-        });
-    }
-    if message.name_mismatch {
-        notes.push(Check {
-            check: "name-mismatch".into(),
-            input: "the display name holds another address".into(),
-            result: "noted".into(),
-        });
-    }
-    notes
 }

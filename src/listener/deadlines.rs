@@ -47,9 +47,15 @@ impl Deadlines {
         }
     }
 
+    /// How long its data has been waited for: zero where it came with what was read before.
+    pub(super) fn mail_took(&self, now: Instant) -> Duration {
+        self.mail.map_or(Duration::ZERO, |coming| now.saturating_duration_since(coming.since))
+    }
+
     /// A mail has been dealt with.
     pub(super) const fn mail_ended(&mut self, now: Instant) {
         self.last_mail = now;
+        self.mail = None;
     }
 
     /// Until when the wait that begins now may last. `partial`: a command line has begun.

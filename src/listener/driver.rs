@@ -242,7 +242,9 @@ where
         mail: ReceivedMail,
         alarms: &mut Alarms<'_>,
     ) -> Result<Input<'static>, Ended> {
-        let now = self.shared.parts.ops.clock.now();
+        let ops = &self.shared.parts.ops;
+        ops.metrics.stage("receive", self.deadlines.mail_took(Instant::now()));
+        let now = ops.clock.now();
         let mail_id = MailId::new(time_ordered_uuid(now));
         let (mut envelope, content) = mail.into_envelope(mail_id, self.id, self.peer, now);
         envelope.relay = self.relay;

@@ -288,6 +288,7 @@ pub struct VerificationSent<'a> {
 impl Event for VerificationSent<'_> {
     fn emit(self, ops: &Ops) {
         ops.metrics.sent("verification");
+        ops.metrics.step("sent");
         line!(
             ops,
             Level::INFO,
@@ -513,6 +514,7 @@ pub struct VerificationRedeemed<'a> {
 impl Event for VerificationRedeemed<'_> {
     fn emit(self, ops: &Ops) {
         ops.metrics.redeemed.inc();
+        ops.metrics.step("redeemed");
         line!(
             ops,
             Level::INFO,
@@ -537,6 +539,7 @@ pub struct VerificationDisowned<'a> {
 
 impl Event for VerificationDisowned<'_> {
     fn emit(self, ops: &Ops) {
+        ops.metrics.step("disowned");
         line!(
             ops,
             Level::WARN,

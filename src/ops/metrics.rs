@@ -1,6 +1,6 @@
 //! Counters and gauges, in the text format of Prometheus. Each name is public.
 
-use std::sync::atomic::AtomicU64;
+use std::{collections::HashSet, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -41,6 +41,43 @@ pub struct MailLabels {
     /// verification, acknowledgement, confirmation or forward.
     pub kind: &'static str,
 }
+
+/// Label of a part of a mail's way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StageLabels {
+    /// receive, scan, authenticate, decide or commit.
+    pub stage: &'static str,
+}
+
+/// Label of a step of verifications.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StepLabels {
+    /// sent, opened, redeemed, disowned, expired or bounced.
+    pub step: &'static str,
+}
+
+/// Label of how long something waits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AgeLabels {
+    /// The span of [`AGES`] that it is in.
+    pub age: &'static str,
+}
+
+/// Label of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CertificateLabels {
+    /// smtp.
+    pub listener: &'static str,
+}
+
+/// How long a mail may wait to be in a span, in seconds, and the span's name; the first that fits counts.
+pub const AGES: [(u64, &str); 5] = [
+    (3_600, "under-1h"),
+    (86_400, "1h-1d"),
+    (3 * 86_400, "1d-3d"),
+    (7 * 86_400, "3d-7d"),
+    (u64::MAX, "over-7d"),
+];
 
 /// Labels of an HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -105,10 +142,35 @@ pub struct Metrics {
     pub store_commits: Counter,
     /// Times that the store has waited for its disk.
     pub store_syncs: Counter,
+    /// Seconds that each part of a mail's way takes.
+    pub stage_seconds: Stages,
+    /// Verifications by what has become of them.
+    pub verification_steps: Family<StepLabels, Counter>,
+    /// Mails of ours in the outbox.
+    pub outbox_waiting: Family<MailLabels, Gauge>,
+    /// Age of the oldest of them in seconds; 0 when none waits.
+    pub outbox_oldest_seconds: Family<MailLabels, Gauge>,
+    /// Holds by how long they have waited.
+    pub holds_by_age: Family<AgeLabels, Gauge>,
+    /// Age of the oldest hold in seconds; 0 when none waits.
+    pub holds_oldest_seconds: Gauge,
+    /// Peers that have guessed links, as the limiter remembers them.
+    pub link_guesser_keys: Gauge,
+    /// When a certificate of ours ends, in seconds since 1970. None without one.
+    pub certificate_expiry: Family<CertificateLabels, Gauge>,
+    /// Bytes that the files of the store take.
+    pub store_bytes: Gauge,
     /// Free bytes where the store writes.
     pub store_free_bytes: Gauge<f64, AtomicU64>,
     /// 1 while the store takes writes.
     pub store_writable: Gauge,
+}
+
+/// Histograms by stage.
+pub type Stages = Family<StageLabels, Histogram>;
+
+fn stages() -> Stages {
+    Family::new_with_constructor(|| Histogram::new(STAGE_BUCKETS))
 }
 
 impl Default for Metrics {
@@ -133,6 +195,10 @@ macro_rules! metrics {
 /// Upper bounds in seconds, from a fast disk to a stalled one.
 const INTAKE_BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 25.0];
+
+/// Upper bounds in seconds: a scan takes microseconds, a mail over a thin line minutes.
+const STAGE_BUCKETS: [f64; 12] =
+    [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 25.0, 120.0];
 
 metrics! {
     accepted: Counter::default(), "mails_accepted", "Mails taken, one for each mail and project";
@@ -160,6 +226,15 @@ metrics! {
     http_requests: Family::default(), "http_requests", "HTTP answers";
     store_commits: Counter::default(), "store_commits", "Plans and other events that the store has made durable";
     store_syncs: Counter::default(), "store_syncs", "Syncs of the store's files; one serves all commits that wait";
+    stage_seconds: stages(), "stage_seconds", "Parts of a mail's way";
+    verification_steps: Family::default(), "verification_steps", "Verifications by what has become of them";
+    outbox_waiting: Family::default(), "outbox_waiting", "Mails of the daemon that wait to be sent";
+    outbox_oldest_seconds: Family::default(), "outbox_oldest_seconds", "Age of the oldest mail that waits to be sent; 0 when none waits";
+    holds_by_age: Family::default(), "holds_by_age", "Mails that wait now, by how long";
+    holds_oldest_seconds: Gauge::default(), "holds_oldest_seconds", "Age of the oldest mail that waits; 0 when none waits";
+    link_guesser_keys: Gauge::default(), "link_guesser_keys", "Peers with unknown links that the rate limiter remembers";
+    certificate_expiry: Family::default(), "tls_certificate_expiry_timestamp_seconds", "When the certificate ends, in seconds since 1970";
+    store_bytes: Gauge::default(), "store_bytes", "Bytes that the files of the store take";
     store_free_bytes: Gauge::<f64, AtomicU64>::default(), "store_free_bytes", "Free bytes where the store writes";
     store_writable: Gauge::default(), "store_writable", "1 while the store takes writes";
 }
@@ -175,7 +250,61 @@ impl Metrics {
         self.mails_failed.get_or_create(&MailLabels { kind }).inc();
     }
 
-    /// The text that `GET /metrics` answers.
+    /// A part of a mail's way took so long.
+    pub fn stage(&self, stage: &'static str, took: Duration) {
+        self.stage_seconds.get_or_create(&StageLabels { stage }).observe(took.as_secs_f64());
+    }
+
+    /// A verification has come so far.
+    pub fn step(&self, step: &'static str) {
+        self.verification_steps.get_or_create(&StepLabels { step }).inc();
+    }
+
+    /// How long each hold has waited.
+    pub fn holds_wait(&self, ages: impl Iterator<Item = Duration>) {
+        let (mut counts, mut oldest) = ([0; AGES.len()], 0);
+        for age in ages {
+            let seconds = age.as_secs();
+            oldest = oldest.max(seconds);
+            let span = AGES.iter().position(|(under, _)| seconds < *under).unwrap_or(AGES.len() - 1);
+            counts[span] += 1;
+        }
+        for ((_, age), count) in AGES.into_iter().zip(counts) {
+            self.holds_by_age.get_or_create(&AgeLabels { age }).set(count);
+        }
+        self.holds_oldest_seconds.set(i64::try_from(oldest).unwrap_or(i64::MAX));
+    }
+
+    /// How many mails of a kind wait in the outbox, and for how long the oldest.
+    pub fn outbox_waits(&self, kind: &'static str, count: usize, oldest: Duration) {
+        let labels = MailLabels { kind };
+        self.outbox_waiting.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let seconds = i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX);
+        self.outbox_oldest_seconds.get_or_create(&labels).set(seconds);
+    }
+
+    /// The same text for those who read the format of before `OpenMetrics` (version 0.0.4): a counter's name ends in
+    /// `_total` in its HELP and TYPE lines too.
+    pub fn render_plain(&self) -> String {
+        let text = self.render();
+        let lines = text.lines().filter(|line| *line != "# EOF");
+        let counters: HashSet<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+        let mut out = String::with_capacity(text.len());
+        for line in lines {
+            let about = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
+            let parts = about.and_then(|about| about.split_once(' '));
+            match parts.filter(|(name, _)| counters.contains(name)) {
+                Some((name, rest)) => {
+                    out.extend([&line[..7], name, "_total ", rest, "\n"]);
+                }
+                None => out.extend([line, "\n"]),
+            }
+        }
+        out
+    }
+
+    /// The text that `GET /metrics` answers to those who ask for `OpenMetrics`, as Prometheus does.
     pub fn render(&self) -> String {
         let mut out = String::new();
         // Writing to a String can't fail.

@@ -19,7 +19,10 @@ use tracing::Dispatch;
 pub use clock::Clock;
 pub use events::*;
 pub use log::{JsonLines, LogBuffer, init as init_log, json_dispatch};
-pub use metrics::{CheckLabels, DecisionLabels, MailLabels, Metrics, RefusalLabels, RequestLabels};
+pub use metrics::{
+    AGES, AgeLabels, CertificateLabels, CheckLabels, DecisionLabels, MailLabels, Metrics, RefusalLabels,
+    RequestLabels, StageLabels, Stages, StepLabels,
+};
 pub use panics::{log_panics, words_of};
 pub use rng::{random, time_ordered_uuid};
 pub use shutdown::{Shutdown, ShutdownHandle};

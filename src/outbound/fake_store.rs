@@ -15,11 +15,11 @@ use super::samples;
 use crate::{
     config::Retention,
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView, DecisionFilter,
-        DecisionRow, Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Job,
-        Lease, Named, Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail,
-        Settled, Settlement, Snapshot, Store, StoreError, Thread, TokenView, VerificationState,
-        VerificationView,
+        AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView,
+        DecisionFilter, DecisionRow, Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health,
+        HeldFilter, HeldRow, Job, Lease, Named, Once, Page, PageRequest, Plan, Queue, RequestFilter,
+        RequestRow, SenderView, SentMail, Settled, Settlement, Snapshot, Store, StoreError, Thread,
+        TokenView, VerificationState, VerificationView,
     },
     types::{
         Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
@@ -289,6 +289,9 @@ impl Store for FakeOutbox {
         unreachable!("the worker does not ask this")
     }
     async fn held_count(&self) -> Result<u64, StoreError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
         unreachable!("the worker does not ask this")
     }
     async fn sweep(&self, _: Time, _: Time, _: usize) -> Result<usize, CommitError> {

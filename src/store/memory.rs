@@ -16,10 +16,10 @@ use tokio::sync::Notify;
 pub use self::faults::Faults;
 
 use super::{
-    AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView, DecisionFilter,
-    DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named, Once, Order, Page,
-    PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement, Snapshot,
-    Store, StoreError, Thread, TokenView, VerificationView, audit,
+    AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView,
+    DecisionFilter, DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named,
+    Once, Order, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
+    Settlement, Snapshot, Store, StoreError, Thread, TokenView, VerificationView, audit,
     leases::Leases,
     machine::{self, Before, Counters, Creators, Event, Judge, PlanEvent, SettleEvent},
     query::{self, Records, View},
@@ -338,6 +338,10 @@ impl Store for Memory {
 
     async fn held_count(&self) -> Result<u64, StoreError> {
         query::held_count(&self.state()?.rows)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        query::backlog(&self.state()?.rows)
     }
 
     async fn sweep(

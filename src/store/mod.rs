@@ -35,7 +35,7 @@ pub use plan::{
 };
 pub use threads::{Kept, Named, Once, Seen, Thread, ThreadKey};
 pub use view::{
-    AccountFilter, Comment, ConfirmationView, Cursor, DecisionFilter, DecisionRow, DeliveryRow,
+    AccountFilter, Backlog, Comment, ConfirmationView, Cursor, DecisionFilter, DecisionRow, DeliveryRow,
     DeliveryState, Dropped, Health, HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest,
     Queue, RawState, RequestFilter, RequestRow, RequestStatus, SenderView, SentAbout, SentMail, Settled,
     Settlement, StoreWork, TokenView, VerificationMail, VerificationState, VerificationView,
@@ -184,6 +184,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// How many mails wait, for the gauges.
     async fn held_count(&self) -> Result<u64, StoreError>;
+
+    /// What waits, for the gauges.
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
 
     /// Removes what is past its time: duplicates' keys older than `duplicates_before`, and the tokens and spent
     /// verifications that ended before `tokens_before`. At most `max` rows; returns how many.

@@ -10,7 +10,7 @@ use super::{
     view::{RequestStatus, SentMail},
 };
 use crate::{
-    access::{Basis, Check, Reason},
+    access::{Basis, Check, Reason, RecordedFacts},
     smtp::Protocol,
     types::{
         Account, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, RequestId, SessionId, Standing, Time,
@@ -213,6 +213,9 @@ pub struct Entry {
     pub basis: Option<Basis>,
     /// The version of the settings that the decision rests on.
     pub settings_version: String,
+    /// What it rests on besides; kept in the journal alone. None in what older versions have decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<RecordedFacts>,
 }
 
 /// What comes of a decision.

@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    plan::{BodyRef, Delivery, Entry, MailFacts},
+    plan::{BodyRef, Delivery, DeliveryKind, Entry, MailFacts},
     threads::{Seen, Thread, ThreadKey},
 };
 use crate::{
-    access::{Basis, Check, Outcome, Reason},
+    access::{Basis, Check, Outcome, Reason, RecordedFacts},
     types::{
-        Account, AccountKind, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, RequestId, Standing,
-        Time, VerificationId,
+        Account, AccountKind, DeliveryId, Domain, EmailAddress, HeldId, MailId, ProjectKey, RequestId,
+        Standing, Time, VerificationId,
     },
 };
 
@@ -335,6 +335,10 @@ pub struct DecisionRow {
     pub trail: Vec<Check>,
     /// The version of the settings.
     pub settings_version: String,
+    /// How far the sender was proven, at intake.
+    pub standing: Option<Standing>,
+    /// What else a decision at intake rests on; none in what older versions have decided.
+    pub facts: Option<RecordedFacts>,
     /// The request opened or commented on.
     pub request: Option<RequestId>,
     /// The mail that waits, or waited.
@@ -363,13 +367,14 @@ pub struct Dropped {
 }
 
 /// What became of the bytes of a mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RawState {
     /// They are there.
     Kept,
     /// They were past their retention.
     Gone,
     /// This decision kept none.
+    #[default]
     None,
 }
 
@@ -405,6 +410,8 @@ pub struct AccountFilter {
 pub struct DecisionFilter {
     /// Of this From address.
     pub sender: Option<EmailAddress>,
+    /// Of From addresses of this domain. The rows do not know it: each row that fits otherwise is looked up in the journal.
+    pub domain: Option<Domain>,
     /// Of this outcome.
     pub outcome: Option<Outcome>,
     /// Of this reason.
@@ -413,6 +420,8 @@ pub struct DecisionFilter {
     pub project: Option<ProjectKey>,
     /// At or after this time.
     pub since: Option<Time>,
+    /// Before this time.
+    pub until: Option<Time>,
 }
 
 /// A place in a list, as text that only the engine understands.
@@ -545,6 +554,31 @@ pub struct Health {
     pub oldest_waiting: Option<Duration>,
     /// Commits so far, and how often it has waited for its disk.
     pub work: StoreWork,
+}
+
+/// What waits in the store, for the gauges.
+#[derive(Debug, Clone, Default)]
+pub struct Backlog {
+    /// Each mail of the outbox: what it is, and when it was enqueued.
+    pub outbox: Vec<(&'static str, Time)>,
+    /// When each mail that waits for its sender came.
+    pub held: Vec<Time>,
+}
+
+impl DeliveryKind {
+    /// The words for [`DeliveryKind::as_str`].
+    pub const ALL: [&str; 4] = ["verification", "acknowledgement", "confirmation", "forward"];
+
+    /// The word used in metrics and the API.
+    pub fn as_str(&self) -> &'static str {
+        let [verification, acknowledgement, confirmation, forward] = Self::ALL;
+        match self {
+            Self::Verification { .. } => verification,
+            Self::Acknowledgement { .. } => acknowledgement,
+            Self::Confirmation { .. } => confirmation,
+            Self::Forward { .. } => forward,
+        }
+    }
 }
 
 /// What the store has done since it was opened. One wait for the disk serves all commits that wait for it.

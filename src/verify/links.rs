@@ -1,4 +1,4 @@
-//! A new link for mail that still waits: asked for by the reader of an expired one, or by an administrator.
+//! The first look at a link, and a new link for mail that still waits: asked for by the reader of an expired one, or by an administrator.
 
 use super::{
     answer::{NewLink, VerifyError},
@@ -7,11 +7,23 @@ use super::{
     service::{Step, Verify, again},
 };
 use crate::{
-    store::{DeliveryState, HeldRow, VerificationMail, VerificationView},
+    store::{DeliveryState, Effect, HeldRow, Plan, VerificationMail, VerificationView},
     types::{EmailAddress, HeldId, Time, VerificationId, VerificationToken},
 };
 
 impl Verify {
+    /// The page behind a link was fetched.
+    pub(super) async fn note_first_look(&self, verification: VerificationId) {
+        let at = self.ops.clock.now();
+        let effects = vec![Effect::MarkOpened(verification)];
+        let noted =
+            self.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await;
+        // A look that can't be noted is no reason not to show the page.
+        if noted.is_ok() {
+            self.ops.metrics.step("opened");
+        }
+    }
+
     /// Of these mails the first that may be answered; where none may be, the last.
     pub(super) async fn first_to_answer(&self, held: &[HeldId]) -> Result<Option<HeldRow>, VerifyError> {
         let mut found = None;

@@ -20,7 +20,7 @@ use crate::{
         CommitError, Committed, Effect, HeldRow, Plan, SenderView, Store, StoreError, TokenView,
         VerificationState, VerificationView,
     },
-    types::{Account, EmailAddress, HeldId, Standing, TokenSeal, VerificationId, VerificationToken},
+    types::{Account, EmailAddress, HeldId, Standing, TokenSeal, VerificationToken},
 };
 
 /// How often a plan is made anew before the store counts as not available: with jitter between, some hundred
@@ -140,13 +140,6 @@ impl Verify {
             tokio::time::sleep(Duration::from_millis(u64::from(jitter) * u64::from(round) / 16)).await;
         }
         Err(VerifyError::Unavailable("the sender changed with every try".to_owned()))
-    }
-
-    async fn note_first_look(&self, verification: VerificationId) {
-        let at = self.ops.clock.now();
-        let effects = vec![Effect::MarkOpened(verification)];
-        // A look that can't be noted is no reason not to show the page.
-        let _ = self.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await;
     }
 
     async fn answer(&self, found: &TokenView) -> Result<TokenAnswer, VerifyError> {
@@ -280,6 +273,9 @@ impl Verify {
         };
         match self.store.commit(ending.plan.clone()).await {
             Ok(committed) => {
+                if basis == Basis::Expired && ending.plan.spend.is_some() {
+                    self.ops.metrics.step("expired");
+                }
                 self.ended(&row, &view, &ending, (basis, &committed));
                 Ok(Step::Done(Some(row)))
             }

@@ -108,3 +108,38 @@ fn every_metric_is_listed_and_no_other() {
     let listed: Vec<_> = listed.iter().map(|name| name.trim_end_matches("_total")).collect();
     assert_eq!(listed, metrics);
 }
+
+/// `vestibule_…` wherever a query of the dashboard or an alert names one, without what a histogram or counter adds.
+fn named_metrics(text: &str) -> Vec<&str> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let places = text.match_indices("vestibule_").map(|(at, _)| &text[at..]);
+    let names = places.map(|rest| &rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())]);
+    let mut names: Vec<_> =
+        names.map(|name| name.trim_end_matches("_total").trim_end_matches("_bucket")).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[test]
+fn dashboard_and_alerts_ask_for_metrics_that_there_are() {
+    let metrics = metrics();
+    let dashboard = include_str!("../../deploy/grafana/vestibule.json");
+    let alerts = include_str!("../../deploy/prometheus/alerts.yml");
+    for (file, least, text) in [("dashboard", 25, dashboard), ("alerts", 10, alerts)] {
+        let named = named_metrics(text);
+        assert!(named.len() >= least, "{file}: {named:?}");
+        for name in named {
+            assert!(metrics.iter().any(|metric| metric == name), "{file}: there is no metric {name}");
+        }
+    }
+    let parsed: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    let panels = parsed["panels"].as_array().unwrap();
+    let asks =
+        |panel: &serde_json::Value| panel["targets"][0]["expr"].as_str().is_some_and(|e| !e.is_empty());
+    assert!(panels.len() > 20 && panels.iter().all(asks));
+    // All that is exported stands on the dashboard.
+    let shown = named_metrics(dashboard);
+    let missing: Vec<_> = metrics.iter().filter(|metric| !shown.contains(&metric.as_str())).collect();
+    assert!(missing.is_empty(), "not on the dashboard: {missing:?}");
+}

@@ -39,3 +39,5 @@ mod thread; // five mails of two people, as their programs write them, with mach
 mod threats; // tests/THREATS.md: attacks on the whole daemon
 mod verification; // hold, mail, page, redeem, release
 mod verify_mode; // SPF, DKIM, DMARC and ARC, on a whole daemon
+mod watch; // gauges, counters and the audit log, as an operator reads them
+mod what_if; // recorded mails decided again under other settings, against a daemon that runs under them

@@ -5,24 +5,41 @@ use serde_json::{Value, json};
 
 use super::params::{self, Params};
 use crate::{
+    access::advice,
     http::{App, NotReprocessed, problem::Problem},
     store::{DecisionFilter, DecisionRow, RawState},
     types::{EmailAddress, MailId},
 };
 
-/// `GET /decisions?sender=&outcome=&reason=&project=&since=`.
+/// `GET /decisions?sender=&domain=&outcome=&reason=&project=&since=&until=&facts=`. With `facts=1` each decision at intake
+/// has the facts that it rests on, for those who decide it again.
 pub(super) async fn list(app: App, mut params: Params) -> Result<Json<Value>, Problem> {
     let page = params.page()?;
     let filter = DecisionFilter {
         sender: params.optional("sender")?,
+        domain: params.optional("domain")?,
         outcome: params.word("outcome")?,
         reason: params.word("reason")?,
         project: params.optional("project")?,
         since: params.optional("since")?,
+        until: params.optional("until")?,
+    };
+    let facts = match params.optional::<String>("facts")?.as_deref() {
+        None => false,
+        Some("1") => true,
+        Some(_) => return Err(Problem::parameter("facts", "only 1 asks for them")),
     };
     params.done()?;
     let found = app.state.store.decisions(&filter, page).await?;
-    Ok(Json(params::list(&found, value)))
+    Ok(Json(params::list(&found, |row| with_facts(row, facts))))
+}
+
+fn with_facts(row: &DecisionRow, facts: bool) -> Value {
+    let mut value = value(row);
+    if facts {
+        value["facts"] = json!(row.facts);
+    }
+    value
 }
 
 /// `POST /decisions/MAIL-ID/reprocess?project=`: a dropped mail is decided again.
@@ -49,8 +66,9 @@ pub(super) async fn reprocess(
     }
 }
 
-/// One line of the audit log.
+/// One line of the audit log. `cursor` is its place: an oldest-first list goes on behind it.
 pub(super) fn value(row: &DecisionRow) -> Value {
+    let advice = advice(row.reason, &row.project, row.sender.as_ref());
     json!({
         "at": row.at,
         "mail_id": row.mail_id,
@@ -61,10 +79,14 @@ pub(super) fn value(row: &DecisionRow) -> Value {
         "outcome": row.outcome,
         "reason": row.reason,
         "basis": row.basis,
+        "decided_by": advice.decided_by,
+        "to_change": advice.to_change,
         "trail": row.trail,
         "settings_version": row.settings_version,
         "request": row.request,
         "held": row.held,
+        "standing": row.standing,
+        "cursor": row.seq.to_string(),
         "raw": match row.raw {
             RawState::Kept => json!("kept"),
             RawState::Gone => json!("gone"),

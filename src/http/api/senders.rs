@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{accounts, decisions, held, params::Params};
 use crate::{
     http::{App, problem::Problem},
-    store::{DeliveryKind, DeliveryRow, VerificationMail, VerificationView},
+    store::{DeliveryRow, VerificationMail, VerificationView},
     types::{EmailAddress, Time},
     verify::{NewLink, SenderReport, VerifyError},
 };
@@ -72,15 +72,9 @@ fn flatten(into: &mut Value, state: &Value) {
 }
 
 fn delivery(row: &DeliveryRow) -> Value {
-    let kind = match row.delivery.kind {
-        DeliveryKind::Verification { .. } => "verification",
-        DeliveryKind::Acknowledgement { .. } => "acknowledgement",
-        DeliveryKind::Confirmation { .. } => "confirmation",
-        DeliveryKind::Forward { .. } => "forward",
-    };
     json!({
         "id": row.delivery.id,
-        "kind": kind,
+        "kind": row.delivery.kind.as_str(),
         "enqueued_at": row.enqueued_at,
         "due_at": row.due_at,
         "attempts": row.attempts,

@@ -13,10 +13,10 @@ use super::{DROP_LIMIT, Embedded, command};
 use crate::{
     config::Retention,
     store::{
-        AccountFilter, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView, DecisionFilter,
-        DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named, Once, Page,
-        PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled, Settlement,
-        Snapshot, Store, StoreError, Thread, TokenView, VerificationView, audit,
+        AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView,
+        DecisionFilter, DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named,
+        Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
+        Settlement, Snapshot, Store, StoreError, Thread, TokenView, VerificationView, audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
         query,
@@ -179,6 +179,10 @@ impl Store for Embedded {
 
     async fn held_count(&self) -> Result<u64, StoreError> {
         self.list(|view| query::held_count(view.rows)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.list(|view| query::backlog(view.rows)).await
     }
 
     async fn sweep(

@@ -4,26 +4,29 @@ use std::{borrow::Cow, ops::ControlFlow, time::Duration};
 
 use super::{View, walk::Walk};
 use crate::{
-    access::{Basis, Check, Outcome},
+    access::{Basis, Check, Outcome, RecordedFacts},
     store::{
         DecisionFilter, DecisionRow, Disposition, Dropped, Effect, Order, Page, PageRequest, RawState,
         StoreError,
         machine::PlanEvent,
         rows::{DecisionIndex, decode, key, read},
     },
-    types::{HeldId, MailId, RequestId, Time},
+    types::{Domain, HeldId, MailId, RequestId, Standing, Time},
 };
 
 /// How much a decision's time may lie before that of an earlier one: plans wait for one another.
 const SKEW: Duration = Duration::from_mins(10);
 
 /// What the journal tells of one decision.
+#[derive(Default)]
 struct Told {
     trail: Vec<Check>,
     settings_version: String,
     basis: Option<Basis>,
     request: Option<RequestId>,
     held: Option<HeldId>,
+    standing: Option<Standing>,
+    facts: Option<RecordedFacts>,
     raw: RawState,
 }
 
@@ -42,7 +45,7 @@ impl View<'_> {
             let row: Option<DecisionIndex> = if over { None } else { read(self.rows, &key::decision(seq))? };
             let Some(row) = row else { return Ok(false) };
             over = page.order == Order::Newest && is_long_before(row.at, filter.since);
-            let wanted = matches(&row, filter);
+            let wanted = matches(&row, filter) && self.is_of_domain(&row, filter.domain.as_ref())?;
             if wanted {
                 found.push((seq, row));
             }
@@ -51,6 +54,12 @@ impl View<'_> {
         met.next = met.next.filter(|_| !over);
         let items = found.into_iter().map(|(seq, row)| self.decision(seq, row));
         Ok(Page { items: items.collect::<Result<_, _>>()?, next: met.next })
+    }
+
+    fn is_of_domain(&self, row: &DecisionIndex, domain: Option<&Domain>) -> Result<bool, StoreError> {
+        let Some(domain) = domain else { return Ok(true) };
+        let mail = self.plan(row.held_at.unwrap_or(row.record))?.ok().and_then(|event| event.plan.mail);
+        Ok(mail.and_then(|mail| mail.facts.sender).is_some_and(|sender| sender.domain() == domain))
     }
 
     fn decision(&self, seq: u64, row: DecisionIndex) -> Result<DecisionRow, StoreError> {
@@ -81,6 +90,8 @@ impl View<'_> {
             settings_version: told.settings_version,
             request: told.request,
             held: told.held,
+            standing: told.standing,
+            facts: told.facts,
             raw: told.raw,
         })
     }
@@ -135,6 +146,7 @@ fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
         && filter.reason.is_none_or(|reason| row.reason == reason)
         && filter.project.as_ref().is_none_or(|project| row.project == *project)
         && filter.since.is_none_or(|since| row.at >= since)
+        && filter.until.is_none_or(|until| row.at < until)
 }
 
 /// What the plan says of its `nth` decision.
@@ -142,36 +154,49 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
     let opened = event.opened.into_iter().nth(nth).flatten();
     let gone = event.raw_until.is_some();
     let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
-        Effect::Record(entry) => {
-            Some((entry.trail, entry.settings_version, entry.basis, entry.disposition, None))
-        }
-        Effect::Resolve(end) => {
-            Some((end.trail, end.settings_version, Some(end.basis), end.disposition, Some(end.held)))
-        }
-        Effect::Retired => Some(retired()),
+        // Holds the place of a decision that is past its time; no row leads to it.
+        Effect::Retired => Some((Told::default(), Disposition::Drop { keep_raw: false })),
+        Effect::Record(entry) => Some((
+            Told {
+                trail: entry.trail,
+                settings_version: entry.settings_version,
+                basis: entry.basis,
+                standing: Some(entry.standing),
+                facts: entry.facts,
+                ..Told::default()
+            },
+            entry.disposition,
+        )),
+        Effect::Resolve(end) => Some((
+            Told {
+                trail: end.trail,
+                settings_version: end.settings_version,
+                basis: Some(end.basis),
+                held: Some(end.held),
+                ..Told::default()
+            },
+            end.disposition,
+        )),
         _ => None,
     });
-    let Some((trail, settings_version, basis, disposition, ended)) = decisions.nth(nth) else {
+    let Some((mut told, disposition)) = decisions.nth(nth) else {
         return damaged("the record has no such decision".to_owned());
     };
-    let raw = match (&disposition, gone, ended) {
+    let ended = told.held.is_some();
+    told.raw = match (&disposition, gone) {
         // The mail is that of the hold, whose own decision says what became of it.
-        (Disposition::Drop { keep_raw: false }, ..) | (_, _, Some(_)) => RawState::None,
-        (_, true, None) => RawState::Gone,
-        (_, false, None) => RawState::Kept,
+        (Disposition::Drop { keep_raw: false }, _) => RawState::None,
+        _ if ended => RawState::None,
+        (_, true) => RawState::Gone,
+        (_, false) => RawState::Kept,
     };
-    let (request, held) = match disposition {
-        Disposition::Open | Disposition::Follow(_) => (opened, ended),
-        Disposition::Comment(request) => (Some(request), ended),
-        Disposition::Hold { held, .. } => (None, Some(held)),
-        Disposition::Drop { .. } => (None, ended),
-    };
-    Told { trail, settings_version, basis, request, held, raw }
-}
-
-/// Holds the place of a decision that is past its time; no row leads to it.
-fn retired() -> (Vec<Check>, String, Option<Basis>, Disposition, Option<HeldId>) {
-    (Vec::new(), String::new(), None, Disposition::Drop { keep_raw: false }, None)
+    match disposition {
+        Disposition::Open | Disposition::Follow(_) => told.request = opened,
+        Disposition::Comment(request) => told.request = Some(request),
+        Disposition::Hold { held, .. } => told.held = Some(held),
+        Disposition::Drop { .. } => {}
+    }
+    told
 }
 
 fn damaged(what: String) -> Told {
@@ -180,12 +205,5 @@ fn damaged(what: String) -> Told {
         input: Cow::Owned(what),
         result: Cow::Borrowed("damaged: the trail is lost"),
     };
-    Told {
-        trail: vec![check],
-        settings_version: String::new(),
-        basis: None,
-        request: None,
-        held: None,
-        raw: RawState::None,
-    }
+    Told { trail: vec![check], ..Told::default() }
 }

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::{
     store::{
-        DeliveryRow, Job, JobKind, Lease, Order, Queue, StoreError,
+        Backlog, DeliveryRow, Job, JobKind, Lease, Order, Queue, StoreError,
         leases::Leases,
-        rows::{Rows, decode, key},
+        rows::{HeldIndex, Rows, decode, key},
     },
     types::{EmailAddress, Time},
 };
@@ -75,6 +75,24 @@ pub(in crate::store) fn deliveries(
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(found)
+}
+
+/// [`crate::store::Store::backlog`].
+pub(in crate::store) fn backlog(rows: &dyn Rows) -> Result<Backlog, StoreError> {
+    let mut backlog = Backlog::default();
+    rows.scan(&key::jobs(Queue::Outbox), Order::Oldest, &mut |place, value| {
+        let job: Job = decode(place, value)?;
+        if let JobKind::Deliver(delivery) = job.kind {
+            backlog.outbox.push((delivery.kind.as_str(), job.enqueued_at));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    rows.scan(&key::all(b'h'), Order::Oldest, &mut |place, value| {
+        let held: HeldIndex = decode(place, value)?;
+        backlog.held.push(held.received_at);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(backlog)
 }
 
 /// Mails of ours that wait for another try after `now`: at start they are due at once.

@@ -9,7 +9,7 @@ mod walk;
 
 use std::ops::ControlFlow;
 
-pub(super) use jobs::{claim, deliveries, hurried, next_due};
+pub(super) use jobs::{backlog, claim, deliveries, hurried, next_due};
 pub(super) use lists::accounts;
 pub(super) use threads::threads;
 

@@ -192,6 +192,7 @@ pub(super) fn entry(key: &str, reason: Reason, disposition: Disposition) -> Entr
         standing: Standing::Proven,
         basis: None,
         settings_version: "v1".to_owned(),
+        facts: None,
     }
 }
 
