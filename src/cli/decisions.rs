@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  vestibule decisions list --sender ada@example.com\n  vestibule decisions --follow --outcome drop"
+    after_help = "Example:\n  vestibule decisions --follow --outcome drop"
 )]
 pub(super) struct Args {
     #[command(subcommand)]

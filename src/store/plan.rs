@@ -213,8 +213,7 @@ pub struct Entry {
     pub basis: Option<Basis>,
     /// The version of the settings that the decision rests on.
     pub settings_version: String,
-    /// What it rests on besides; kept in the journal alone. None in what older versions have decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What else it rests on; in the journal alone. None in what older versions have decided.
     pub facts: Option<RecordedFacts>,
 }
 

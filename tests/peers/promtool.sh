@@ -6,7 +6,7 @@ binary=${VESTIBULE:-target/release/vestibule}
 command -v promtool >/dev/null || { echo "promtool is missing (Debian: prometheus)"; exit 1; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/vestibule-promtool.XXXXXX") || exit 1
 pid=
-trap '[ -n "$pid" ] && kill "$pid" 2>/dev/null; rm -rf "$work"' EXIT
+trap '[ -n "$pid" ] && kill "$pid" 2>/dev/null && wait "$pid"; rm -rf "$work"' EXIT
 failed=0
 
 # check NAME COMMAND...
