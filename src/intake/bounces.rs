@@ -1,6 +1,6 @@
 //! Mails of ours that come back, to an address that only we can have made. They create nothing.
 
-use super::{Intake, plan::Incoming};
+use super::{Intake, incoming::Incoming};
 use crate::{
     mail::{Bounce, bounce},
     ops::{AcknowledgementEnded, BounceReceived, ConfirmationEnded, Event, VerificationFailed},

@@ -7,8 +7,9 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::{
-    gather, judge,
-    plan::{self, Incoming},
+    gather,
+    incoming::{Incoming, Mail},
+    judge, plan,
 };
 use crate::{
     access::{Check, Outcome, Reason},
@@ -18,7 +19,7 @@ use crate::{
     ops,
     smtp::{Envelope, Protocol, Recipient},
     store::{Effect, SenderView, Store, StoreError},
-    types::{Account, EmailAddress, MailId, ProjectKey, SessionId, Time, TokenSeal},
+    types::{Account, EmailAddress, MailId, MintKey, ProjectKey, SessionId, Time, TokenSeal},
     verify::Planning,
 };
 
@@ -81,7 +82,8 @@ pub async fn explain(
     // What a mail names only a store can tell; a mail that names nothing is no reply.
     let threads = message.named_ids().is_empty().then(Vec::new);
     let view = SenderView { account, threads, ..SenderView::default() };
-    Ok(run(&incoming(verifier, &envelope, &question.raw, &message, config).await, view))
+    let mail = Mail::new(&envelope, &question.raw, &message, config);
+    Ok(run(&incoming(verifier, mail, None).await, view))
 }
 
 /// Explains a mail with the accounts, holds, duplicates and requests of the store; `seal` reads the ids that we made.
@@ -94,28 +96,21 @@ pub async fn explain_with(
 ) -> Result<Vec<Explained>, ExplainError> {
     let message = scan(&question.raw)?;
     let envelope = envelope(config, question, &message)?;
-    let (mut incoming, mint) =
-        (incoming(verifier, &envelope, &question.raw, &message, config).await, seal.mint_key());
-    incoming.know_ours(&mint);
+    let (mail, mint) = (Mail::new(&envelope, &question.raw, &message, config), seal.mint_key());
+    let incoming = incoming(verifier, mail, Some(&mint)).await;
     let view = gather::view(store, &incoming, &mint, envelope.received_at).await?;
     Ok(run(&incoming, view))
 }
 
 /// The mail, judged. What a relay would be told to come again for is told as a finding.
-async fn incoming<'a>(
-    verifier: Option<&Verifier>,
-    envelope: &'a Envelope,
-    raw: &'a Bytes,
-    message: &'a mail::Message,
-    config: &'a Config,
-) -> Incoming<'a> {
-    let mut verdict = judge::judge(verifier, envelope, raw, message, config).await;
+async fn incoming<'a>(verifier: Option<&Verifier>, mail: Mail<'a>, mint: Option<&MintKey>) -> Incoming<'a> {
+    let mut verdict = judge::judge(verifier, &mail).await;
     if verdict.unanswered.is_some() {
-        let window = config.authentication.verify.retry_window;
+        let window = mail.config.authentication.verify.retry_window;
         let again = format!("DNS gives no answer: 451 4.7.0 until the mail is {} s old", window.as_secs());
         verdict.evidence.findings.push(again);
     }
-    Incoming::new(envelope, raw, message, config, verdict.evidence)
+    Incoming::new(mail, mint, verdict.evidence)
 }
 
 fn scan(raw: &[u8]) -> Result<mail::Message, ScanError> {

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::plan::Incoming;
+use super::incoming::Incoming;
 use crate::{
     config::Project,
     store::{DedupKey, Named, Once, SenderView, Store, StoreError},

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::plan;
+use super::incoming::Mail;
 use crate::{
     authn::{self, AuthenticationMode, Claim, Evidence, Verdict, Verifier},
-    config::Config,
-    mail::{self, Message},
-    smtp::{Envelope, Route},
+    mail,
+    smtp::Route,
     types::{EmailAddress, Time},
 };
 
@@ -17,33 +14,27 @@ use crate::{
 const SKEW: Duration = Duration::from_mins(5);
 
 /// Judges the sender: asks DNS in mode = "verify" (`verifier`), for mails to projects only.
-pub(super) async fn judge(
-    verifier: Option<&Verifier>,
-    envelope: &Envelope,
-    raw: &Bytes,
-    message: &Message,
-    config: &Config,
-) -> Verdict {
+pub(super) async fn judge(verifier: Option<&Verifier>, mail: &Mail<'_>) -> Verdict {
+    let config = mail.config;
     let settings = &config.authentication;
-    let sender = plan::sender(message, config).ok();
     let approved = &config.access.internal.approved_domains;
-    let from = sender.as_ref().map(|address| (address, approved.contains(address.domain())));
+    let sender = mail.sender.as_ref().ok();
+    let from = || sender.map(|address| (address, approved.contains(address.domain())));
     match settings.mode {
         AuthenticationMode::Off => Verdict::of(Evidence::believed()),
         AuthenticationMode::Relay => {
-            Verdict::of(authn::judge(&settings.relay, envelope.relay, message, from))
+            Verdict::of(authn::judge(&settings.relay, mail.envelope.relay, mail.message, from()))
         }
-        AuthenticationMode::Verify => verify(verifier, envelope, raw, config, from).await,
+        AuthenticationMode::Verify => verify(verifier, mail, from()).await,
     }
 }
 
 async fn verify(
     verifier: Option<&Verifier>,
-    envelope: &Envelope,
-    raw: &Bytes,
-    config: &Config,
+    mail: &Mail<'_>,
     from: Option<(&EmailAddress, bool)>,
 ) -> Verdict {
+    let (envelope, config) = (mail.envelope, mail.config);
     let unasked = |why: &str| Verdict::of(Evidence::unproven(why));
     let Some((from, approved)) = from else { return unasked("no usable sender: nothing was checked") };
     if envelope.recipients.iter().all(|recipient| recipient.route == Route::Postmaster) {
@@ -60,7 +51,7 @@ async fn verify(
     let tellers = smtp.xclient_from.iter().chain(&smtp.proxy_from);
     let relays = smtp.allow_from.iter().chain(tellers).chain(&settings.relay.internal_relays);
     let claim = Claim {
-        raw: raw.clone(),
+        raw: mail.raw.clone(),
         from: from.clone(),
         approved,
         strict: settings.relay.is_strict(from.domain()),

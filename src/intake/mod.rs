@@ -4,6 +4,7 @@ mod answers;
 mod bounces;
 mod explain;
 mod gather;
+mod incoming;
 mod judge;
 mod notes;
 mod plan;
@@ -18,7 +19,8 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 pub use explain::{Explained, Question, explain, explain_with};
-use plan::{Incoming, Intention, Intentions};
+use incoming::{Incoming, Mail};
+use plan::{Intention, Intentions};
 pub use reprocess::{NotReprocessed, Reprocessed};
 
 use crate::{
@@ -26,13 +28,13 @@ use crate::{
     config::{Config, OnDrop},
     mail::{self, Message, ScanError},
     ops::{
-        self, AccountCreated, ConfigWarning, Event, ForwardEnded, MailDecided, MailForwarded, Ops,
-        SenderChecked, StoreFailed,
+        self, AccountCreated, ConfigWarning, Event, ForwardEnded, MailForwarded, Ops, SenderChecked,
+        StoreFailed,
     },
     smtp::{Delivery, Envelope},
     store::{CommitError, Committed, Plan, Store, StoreError},
     types::{MintKey, TokenSeal},
-    verify::{Planning, account_word},
+    verify::Planning,
 };
 
 /// How often a mail is planned anew when its sender has changed meanwhile, before the relay is told to come back.
@@ -104,7 +106,8 @@ impl Intake {
         };
         let scanned = begun.elapsed();
         let (config, verifier) = (self.config.load_full(), self.verifier.load_full());
-        let verdict = judge::judge(verifier.as_deref(), &envelope, &raw, &message, &config).await;
+        let mail = Mail::new(&envelope, &raw, &message, &config);
+        let verdict = judge::judge(verifier.as_deref(), &mail).await;
         self.ops.metrics.stage("scan", scanned);
         self.ops.metrics.stage("authenticate", begun.elapsed().saturating_sub(scanned));
         let comes_again = verdict.unanswered.is_some()
@@ -113,8 +116,7 @@ impl Intake {
         if comes_again {
             return Delivery::SenderUnchecked;
         }
-        let mut incoming = Incoming::new(&envelope, &raw, &message, &config, verdict.evidence);
-        incoming.know_ours(&self.mint);
+        let incoming = Incoming::new(mail, Some(&self.mint), verdict.evidence);
         if incoming.misdirected {
             // What was promised at RCPT can't be kept; the relay's next try is told so for each recipient.
             let warning =
@@ -218,24 +220,7 @@ impl Intake {
             AccountCreated { address: &account.address, kind, by: "mail" }.emit(&self.ops);
         }
         for (decision, entry) in intentions.decisions.iter().zip(&committed.entries) {
-            MailDecided {
-                reason: decision.reason,
-                project: decision.project.as_str(),
-                mail_id: envelope.mail_id.to_string(),
-                message_id: incoming.message.message_id.as_deref(),
-                sender: incoming.sender.as_ref().ok(),
-                domain_list: incoming.membership(),
-                account: account_word(decision.account.as_ref()),
-                standing: incoming.standing.as_str(),
-                request: entry.request.as_ref().map(ToString::to_string),
-                held: entry.held.map(|held| held.to_string()),
-                basis: None,
-                bytes: incoming.raw.len() as u64,
-                peer: Some(envelope.peer),
-                session: Some(envelope.session),
-                elapsed,
-            }
-            .emit(&self.ops);
+            incoming.decided(decision, entry, elapsed).emit(&self.ops);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a trail says ahead of its checks.
 
-use super::plan::Incoming;
+use super::incoming::Incoming;
 use crate::access::Check;
 
 /// What the standing rests on, and what was noticed about the From field but decides nothing, ahead of the checks; for the first project only, as it is

@@ -2,45 +2,17 @@
 
 use bytes::Bytes;
 
-use super::{answers, bounces, notes};
+use super::{answers, bounces, incoming::Incoming, notes};
 use crate::{
-    access::{
-        AccountFacts, DomainMembership, Outcome, Reason, RecordedFacts, ReplyTo, SenderFacts, Stage, decide,
-    },
-    authn::{self, Evidence},
-    config::{Config, Project},
-    mail::{Message, Nature, UnusableSender},
-    smtp::{Envelope, Route},
+    access::{AccountFacts, Outcome, Reason, RecordedFacts, ReplyTo, SenderFacts, Stage, decide},
+    config::Project,
+    mail::UnusableSender,
     store::{
-        DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, Kept, MailFacts, NewMail, Plan,
-        SenderView,
+        DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, Kept, NewMail, Plan, SenderView,
     },
-    types::{Account, AccountKind, DeliveryId, EmailAddress, HeldId, ProjectKey, Standing},
+    types::{Account, AccountKind, DeliveryId, HeldId, ProjectKey},
     verify::{Answered, Planning, new_account, reply},
 };
-
-/// A mail with everything that its own bytes and its envelope say.
-pub(super) struct Incoming<'a> {
-    pub(super) envelope: &'a Envelope,
-    pub(super) raw: &'a Bytes,
-    pub(super) message: &'a Message,
-    pub(super) config: &'a Config,
-    /// The From address, or why there is none that can be used.
-    pub(super) sender: Result<EmailAddress, UnusableSender>,
-    pub(super) standing: Standing,
-    /// Whether mail may go out for it, as far as its authentication goes.
-    pub(super) may_mail: bool,
-    /// What the standing rests on, for the trail.
-    pub(super) findings: Vec<String>,
-    /// What the standing rests on, as results for an Authentication-Results field.
-    results: Vec<String>,
-    /// The projects that it is addressed to, each once, in the order of RCPT.
-    pub(super) projects: Vec<&'a Project>,
-    /// Whether the settings have changed since RCPT so that one of its recipients is none of ours any more.
-    pub(super) misdirected: bool,
-    /// Whether it is a mail of ours, by a Message-ID that only we can make.
-    pub(super) ours: bool,
-}
 
 /// What is to become of a mail, for all its projects, once the plan is committed.
 pub(super) struct Intentions {
@@ -75,105 +47,6 @@ impl Intention {
                 | Reason::NotAProjectCustomer
                 | Reason::AccountDeactivated
         )
-    }
-}
-
-impl<'a> Incoming<'a> {
-    pub(super) fn new(
-        envelope: &'a Envelope,
-        raw: &'a Bytes,
-        message: &'a Message,
-        config: &'a Config,
-        evidence: Evidence,
-    ) -> Self {
-        let sender = sender(message, config);
-        let mut projects: Vec<&Project> = Vec::with_capacity(1);
-        let mut misdirected = false;
-        for recipient in &envelope.recipients {
-            let Route::Project(key) = &recipient.route else {
-                misdirected |= recipient.route == Route::Postmaster && config.smtp.postmaster.is_none();
-                continue;
-            };
-            let project = config.project(key);
-            misdirected |= project.is_none();
-            let known = projects.iter().any(|project| project.key == *key);
-            projects.extend(project.filter(|_| !known));
-        }
-        let Evidence { standing, may_mail, findings, results } = evidence;
-        let ours = false;
-        Self {
-            envelope,
-            raw,
-            message,
-            config,
-            sender,
-            standing,
-            may_mail,
-            findings,
-            results,
-            projects,
-            misdirected,
-            ours,
-        }
-    }
-
-    /// On which lists the sender's domain stands.
-    pub(super) fn membership(&self) -> &'static str {
-        let Ok(address) = &self.sender else { return DomainMembership::Neither.as_str() };
-        let access = &self.config.access;
-        DomainMembership::new(
-            access.internal.approved_domains.contains(address.domain()),
-            access.external.allowed_domains.contains(address.domain()),
-        )
-        .as_str()
-    }
-
-    /// The postmaster, where the mail is for them.
-    pub(super) fn postmaster(&self) -> Option<&EmailAddress> {
-        let asked = self.envelope.recipients.iter().any(|recipient| recipient.route == Route::Postmaster);
-        self.config.smtp.postmaster.as_ref().filter(|_| asked)
-    }
-
-    /// Our own fields on top of what is handed on (RFC 5321 §4.4, RFC 8601 §4).
-    fn trace(&self) -> String {
-        let hostname = self.config.hostname.as_str();
-        self.envelope.received(hostname) + &authn::results_field(hostname, &self.results)
-    }
-
-    /// A forward would keep a loop alive: nothing else ends it (RFC 5321 §6.3).
-    fn goes_in_circles(&self) -> bool {
-        matches!(self.nature(&[]), Nature::Loop(_))
-    }
-
-    fn facts(&self) -> MailFacts {
-        let message = self.message;
-        MailFacts {
-            id: self.envelope.mail_id,
-            session: self.envelope.session,
-            peer: self.envelope.peer,
-            helo: self.envelope.helo.clone(),
-            protocol: self.envelope.protocol,
-            reverse_path: self.envelope.reverse_path.clone(),
-            recipients: self.envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
-            sender: self.sender.as_ref().ok().cloned(),
-            sender_name: message.author.as_ref().ok().and_then(|author| author.name.clone()),
-            sent_by: message.sent_by.clone(),
-            subject: message.subject.clone(),
-            message_id: message.message_id.clone(),
-            participants: self.participants(),
-            size: self.raw.len() as u64,
-            received_at: self.envelope.received_at,
-            may_answer: self.may_answer(),
-        }
-    }
-}
-
-/// The From address, unless it is one of our own (access-rules, check 3).
-pub(super) fn sender(message: &Message, config: &Config) -> Result<EmailAddress, UnusableSender> {
-    match &message.author {
-        Ok(author) if config.is_own_address(&author.address) => Err(UnusableSender::Own),
-        Ok(author) => Ok(author.address.clone()),
-        Err(why) => Err(why.clone()),
     }
 }
 

@@ -1,9 +1,11 @@
 //! A dropped mail is decided again as if it came in now: the settings in force, the envelope as it was, its sender as far
 //! proven as it was at intake.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use super::plan::Incoming;
+use super::incoming::{Incoming, Mail};
 use super::{Failed, Intake, MOST_TRIES, read};
 use crate::{
     access::{Basis, Check, Outcome, Reason},
@@ -12,7 +14,6 @@ use crate::{
     smtp::{Envelope, Recipient, Route},
     store::{CommitError, CommittedEntry, Dropped, Effect, Plan, StoreError},
     types::{MailId, ProjectKey, Standing, Time},
-    verify::account_word,
 };
 
 /// What came of it.
@@ -129,8 +130,8 @@ impl Intake {
             findings: Vec::new(),
             results: Vec::new(),
         };
-        let mut incoming = Incoming::new(&envelope, &raw, &message, &config, evidence);
-        incoming.know_ours(&self.mint);
+        let mail = Mail::new(&envelope, &raw, &message, &config);
+        let incoming = Incoming::new(mail, Some(&self.mint), evidence);
         let (mut plan, intentions) = self.plan(&incoming).await?;
         let Some(decision) = intentions.decisions.first() else { return Err(NotReprocessed::NotFound) };
         if decision.reason.outcome() == Outcome::Drop {
@@ -148,21 +149,11 @@ impl Intake {
             ops::AccountCreated { address: &account.address, kind, by: "reprocess" }.emit(&self.ops);
         }
         MailDecided {
-            reason: decision.reason,
-            project: decision.project.as_str(),
             mail_id: dropped.facts.id.to_string(),
-            message_id: message.message_id.as_deref(),
-            sender: incoming.sender.as_ref().ok(),
-            domain_list: incoming.membership(),
-            account: account_word(decision.account.as_ref()),
-            standing: incoming.standing.as_str(),
-            request: entry.request.as_ref().map(ToString::to_string),
-            held: entry.held.map(|held| held.to_string()),
             basis: Some(Basis::Reprocessed.as_str()),
-            bytes: raw.len() as u64,
             peer: None,
             session: None,
-            elapsed: std::time::Duration::ZERO,
+            ..incoming.decided(decision, &entry, Duration::ZERO)
         }
         .emit(&self.ops);
         Ok(Some(Reprocessed { reason: decision.reason, project: decision.project.clone(), entry }))

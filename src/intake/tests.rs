@@ -85,7 +85,8 @@ impl Told<'_> {
         config.smtp.on_drop = self.on_drop;
         let (raw, message) = (Bytes::from(RAW), mail::read(RAW.as_bytes()));
         let envelope = envelope(&["it@help.example.com"], self.reverse_path, &config);
-        let mut incoming = Incoming::new(&envelope, &raw, &message, &config, Evidence::believed());
+        let mut incoming =
+            Incoming::new(Mail::new(&envelope, &raw, &message, &config), None, Evidence::believed());
         incoming.standing = self.standing;
         let decision =
             |reason: &Reason| Intention { project: "IT".parse().unwrap(), reason: *reason, account: None };
@@ -142,7 +143,8 @@ fn a_relay_hears_only_of_drops_that_a_proven_sender_may_hear_of() {
 fn planned(view: SenderView, standing: Standing, config: &Config) -> (Vec<Reason>, usize) {
     let (raw, message) = (Bytes::from(RAW), mail::read(RAW.as_bytes()));
     let envelope = envelope(&["hr@help.example.com", "it@help.example.com"], "x@y.example", config);
-    let mut incoming = Incoming::new(&envelope, &raw, &message, config, Evidence::believed());
+    let mut incoming =
+        Incoming::new(Mail::new(&envelope, &raw, &message, config), None, Evidence::believed());
     incoming.standing = standing;
     outcome(&incoming, view, config)
 }
@@ -231,13 +233,19 @@ fn a_recipient_that_is_gone_is_noticed() {
     let all = site();
     let envelope =
         envelope(&["it@help.example.com", "hr@help.example.com", "abuse@help.example.com"], "", &all);
-    assert!(!Incoming::new(&envelope, &raw, &message, &all, Evidence::believed()).misdirected);
+    assert!(
+        !Incoming::new(Mail::new(&envelope, &raw, &message, &all), None, Evidence::believed()).misdirected
+    );
     let mut without = site();
     without.projects.retain(|project| project.key.as_str() != "HR");
-    assert!(Incoming::new(&envelope, &raw, &message, &without, Evidence::believed()).misdirected);
+    assert!(
+        Incoming::new(Mail::new(&envelope, &raw, &message, &without), None, Evidence::believed()).misdirected
+    );
     let mut without = site();
     without.smtp.postmaster = None;
-    assert!(Incoming::new(&envelope, &raw, &message, &without, Evidence::believed()).misdirected);
+    assert!(
+        Incoming::new(Mail::new(&envelope, &raw, &message, &without), None, Evidence::believed()).misdirected
+    );
     assert!(envelope.recipients.iter().any(|recipient| recipient.route == Route::Postmaster));
 }
 
@@ -248,7 +256,7 @@ fn a_reply_awaits_the_release_that_is_under_way() {
     let raw = RAW.replace("\r\n\r\n", "\r\nIn-Reply-To: <first@approved.example>\r\n\r\n");
     let (raw, message) = (Bytes::from(raw.clone()), mail::read(raw.as_bytes()));
     let envelope = envelope(&["it@help.example.com"], "x@y.example", &config);
-    let incoming = Incoming::new(&envelope, &raw, &message, &config, Evidence::believed());
+    let incoming = Incoming::new(Mail::new(&envelope, &raw, &message, &config), None, Evidence::believed());
     let planning = Planning {
         config: &config,
         now: Time::from_millis(0),
@@ -285,8 +293,8 @@ fn a_minted_message_id_is_a_loop() {
         let raw = Bytes::from(RAW.replace("ID: <a@approved.example>", &format!("ID: <{id}@x.example>")));
         let message = mail::read(&raw);
         let envelope = envelope(&["it@help.example.com"], "x@y.example", &config);
-        let mut incoming = Incoming::new(&envelope, &raw, &message, &config, Evidence::believed());
-        incoming.know_ours(&key);
+        let mail = Mail::new(&envelope, &raw, &message, &config);
+        let incoming = Incoming::new(mail, Some(&key), Evidence::believed());
         assert_eq!(outcome(&incoming, SenderView::default(), &config).0, [expected], "{id}");
     }
 }
