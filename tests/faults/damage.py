@@ -36,6 +36,7 @@ def filled(folder):
     end = site.load(daemon, workers=3, sizes=[2_000, 20_000, 400_000, 400_000, 600_000])
     while len(segments(site.data)) < 3:
         time.sleep(0.1)
+        check(daemon.child.poll() is None, f"it left while it was filled: {daemon.lines[-3:]}")
         if len(segments(site.data)) == 2 and not (site.folder / OLD).exists():
             shutil.copytree(site.data / "index", site.folder / OLD)
     end()

@@ -59,6 +59,19 @@ def check(holds, what):
         raise Failed(what)
 
 
+_strict = []
+
+
+def be_strict():
+    """From here on also times and rates are judged."""
+    _strict.append(True)
+
+
+def check_time(holds, what):
+    """A check of how long something took, or how much came through: only where the machine is the run's own."""
+    check(holds or not _strict, what)
+
+
 class Daemon:
     """`vestibule serve` of a site; its log lines are kept."""
 

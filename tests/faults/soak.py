@@ -3,7 +3,7 @@
 import asyncio, collections, contextlib, random, signal, statistics, tempfile, threading, time
 
 import mounts, overload
-from site_ import Daemon, Site, audit, check, settle
+from site_ import Daemon, Site, audit, check, check_time, settle
 
 # A share of one processor, so that the mail of half an hour fits on the disk and the load generator is never the limit.
 SHARE = 8
@@ -98,15 +98,17 @@ class Soak:
     def run(self, seconds):
         until, calm = time.monotonic() + seconds, min(CALM, seconds / 8)
         faults = [self.kill, self.kill, self.restart, self.reload, self.fill_disk, self.crowd]
-        while time.monotonic() < until - calm:
-            time.sleep(random.uniform(0.7, 1.3) * calm)
-            fault = faults[sum(self.faults.values()) % len(faults)]
-            fault()
-            self.faults[fault.__name__] += 1
-            check(self.daemon.child.poll() is None, f"it left by itself: {self.daemon.lines[-3:]}")
-        # A calm end: what is left open now was left open for good.
-        time.sleep(calm)
-        self.stop.set()
+        try:
+            while time.monotonic() < until - calm:
+                time.sleep(random.uniform(0.7, 1.3) * calm)
+                fault = faults[sum(self.faults.values()) % len(faults)]
+                fault()
+                self.faults[fault.__name__] += 1
+                check(self.daemon.child.poll() is None, f"it left by itself: {self.daemon.lines[-3:]}")
+            # A calm end: what is left open now was left open for good.
+            time.sleep(calm)
+        finally:
+            self.stop.set()
         for thread in self.threads:
             thread.join(60)
         check(not any(thread.is_alive() for thread in self.threads), "a client hangs")
@@ -134,7 +136,7 @@ def run(seconds):
             begun = time.monotonic()
             soak.run(seconds)
             rate = len(soak.site.acked) / (time.monotonic() - begun)
-            check(rate > 0.4 * able, f"{rate:.0f} mails/s came through, {0.7 * able:.0f} were meant to")
+            check_time(rate > 0.4 * able, f"{rate:.0f} mails/s came through, {0.7 * able:.0f} were meant to")
             flat = soak.flat()
             settle(soak.daemon)
             counted = tally(soak.daemon, soak.site)

@@ -184,11 +184,17 @@ async fn a_slow_disk_is_waited_for_also_at_the_end() {
     let (disk, daemon) = on_faulty_disk().await;
     let before = disk.syncs.load(Ordering::SeqCst);
     disk.set(Fault::Slow);
-    let mails: Vec<_> = (0..20).map(|n| (format!("c{n}@partner.example"), format!("slow {n}"))).collect();
-    let replies = async {
-        let sent = mails.iter().map(|(from, subject)| daemon.mail(from, IT, subject));
-        futures_join(sent.collect()).await
-    };
+    // All are past DATA before the stop: what comes later is told 421, and proves nothing here.
+    let mut sessions = Vec::new();
+    for n in 0..20 {
+        let (mut smtp, from) =
+            (Smtp::connect(daemon.addresses.smtp[0]).await, format!("c{n}@partner.example"));
+        for command in [&format!("MAIL FROM:<{from}>"), "RCPT TO:<it@help.example.com>", "DATA"] {
+            smtp.command(command).await;
+        }
+        sessions.push((smtp, message(&from, IT, &format!("slow {n}"))));
+    }
+    let replies = futures_join(sessions.iter_mut().map(|(smtp, raw)| smtp.data(raw)).collect());
     let stop = async {
         eventually("a sync is under way", || disk.syncs.load(Ordering::SeqCst) > before).await;
         daemon.begin_to_stop();
