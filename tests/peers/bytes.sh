@@ -7,7 +7,7 @@
 # shellcheck source=tests/peers/postfix-lib
 . "$(dirname "$0")/postfix-lib"
 write_site
-start_postfix
+start_postfix ''
 peer_cleanup() {
     stop_postfix
 }

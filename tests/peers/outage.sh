@@ -49,14 +49,13 @@ each_once() {
     diff "$work/taken" "$work/requests" | head -n 20
     return 1
 }
-more_decided() { [ "$(decisions_made)" -ge "$1" ]; }
 deferred() { grep -c 'status=deferred' "$postfix_dir/maillog"; }
 deferred_since() { [ "$(deferred)" -gt "$1" ]; }
 waiting() { find "$postfix_dir/spool/deferred" -type f | wc -l; }
 # killed_after NUMBER: so many decisions later. Mail must have been under way.
 killed_after() {
     local before
-    within 120 more_decided $(($(decisions_made) + $1)) || return 1
+    within 120 have_decided $(($(decisions_made) + $1)) || return 1
     before=$(deferred)
     kill_daemon
     within 120 deferred_since "$before"
@@ -108,7 +107,7 @@ mounts.Tmpfs(sys.argv[1], 0).fill(leave=4 << 20)' "$work"
     load 300 -l 40000 &
     load=$!
     taken=$((taken + 300))
-    check 'mail comes in' within 120 more_decided $((made + 30))
+    check 'mail comes in' within 120 have_decided $((made + 30))
     check 'the disk fills up' fill
     check 'vestibule answers 4xx' within 120 in_maillog 'status=deferred \(host 127.0.0.1.* (421|451|452) 4\.3\.'
     check 'Postfix takes mail all the same' wait "$load"
