@@ -212,6 +212,7 @@ fn plan() -> Plan {
     Plan {
         at,
         fences: vec![Fence { address: sender.clone(), version: 1 }],
+        actor: None,
         spend: None,
         mail: Some(NewMail { facts: facts_of(sender, at), raw: bytes::Bytes::new() }),
         effects: vec![Effect::Record(Entry {

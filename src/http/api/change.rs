@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 
 use crate::{
     http::{App, problem::Problem},
-    ops::{AccountCreated, AccountDeactivated, Event, random},
+    ops::{AccountChange, AccountChanged, AccountCreated, Event, random},
     store::{CommitError, Effect, Fence, Plan},
-    types::{Account, AccountStatus, EmailAddress, Time},
+    types::{Account, AccountStatus, Actor, EmailAddress, Time},
 };
 
 /// How often a change is planned before the client is told to come back.
@@ -22,21 +22,24 @@ pub(super) enum Changed {
     Deleted,
 }
 
+/// Where a change is made, and by whom.
+type By<'a> = (&'a App, &'a Actor);
+
 /// Changes one account: `plan` is told its state and says what becomes of it, or why it can't be.
 pub(super) async fn change(
-    app: &App,
+    by: By<'_>,
     address: &EmailAddress,
     plan: impl Fn(Option<&Account>) -> Result<Changed, Problem>,
 ) -> Result<Changed, Problem> {
     for attempt in 0..TRIES {
-        let (before, fence) = read(app, address).await?;
+        let (before, fence) = read(by.0, address).await?;
         let changed = plan(before.as_ref())?;
         let effect = match &changed {
             Changed::Put(account) => Effect::PutAccount(account.clone()),
             Changed::Deleted => Effect::DeleteAccount(address.clone()),
         };
-        if commit(app, vec![fence], vec![effect]).await? {
-            report(app, before.as_ref(), &changed);
+        if commit(by, vec![fence], vec![effect]).await? {
+            report(by, address, before.as_ref(), &changed);
             return Ok(changed);
         }
         pause(attempt).await;
@@ -47,7 +50,7 @@ pub(super) async fn change(
 /// Creates accounts, all or none: `plan` is told which of the addresses are taken, and gives the accounts or says why
 /// there are none.
 pub(super) async fn create_all(
-    app: &App,
+    by: By<'_>,
     addresses: &[EmailAddress],
     plan: impl Fn(&[bool]) -> Result<Vec<Account>, Problem>,
 ) -> Result<(), Problem> {
@@ -55,16 +58,14 @@ pub(super) async fn create_all(
         let (mut taken, mut fences) =
             (Vec::with_capacity(addresses.len()), Vec::with_capacity(addresses.len()));
         for address in addresses {
-            let (account, fence) = read(app, address).await?;
+            let (account, fence) = read(by.0, address).await?;
             taken.push(account.is_some());
             fences.push(fence);
         }
         let accounts = plan(&taken)?;
         let effects = accounts.iter().cloned().map(Effect::PutAccount).collect();
-        if commit(app, fences, effects).await? {
-            for account in accounts {
-                report(app, None, &Changed::Put(account));
-            }
+        if commit(by, fences, effects).await? {
+            accounts.iter().for_each(|account| created(by, account));
             return Ok(());
         }
         pause(attempt).await;
@@ -79,8 +80,9 @@ pub(super) async fn read(app: &App, address: &EmailAddress) -> Result<(Option<Ac
 }
 
 /// Whether the plan was applied; `false` when it rests on what is no longer so.
-async fn commit(app: &App, fences: Vec<Fence>, effects: Vec<Effect>) -> Result<bool, Problem> {
-    let plan = Plan { at: app.state.ops.clock.now(), fences, spend: None, mail: None, effects };
+async fn commit((app, actor): By<'_>, fences: Vec<Fence>, effects: Vec<Effect>) -> Result<bool, Problem> {
+    let (at, actor) = (app.state.ops.clock.now(), Some(actor.clone()));
+    let plan = Plan { at, fences, actor, spend: None, mail: None, effects };
     match app.state.store.commit(plan).await {
         Ok(_) => Ok(true),
         Err(CommitError::Stale | CommitError::Gone) => Ok(false),
@@ -100,14 +102,25 @@ fn too_busy() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
 }
 
-fn report(app: &App, before: Option<&Account>, changed: &Changed) {
-    let ops = &app.state.ops;
-    let Changed::Put(account) = changed else { return };
-    let was = before.map(|before| before.status);
-    if was.is_none() {
-        AccountCreated { address: &account.address, kind: account.kind.as_str(), by: "api" }.emit(ops);
-    }
-    if account.status == AccountStatus::Deactivated && was == Some(AccountStatus::Active) {
-        AccountDeactivated { address: &account.address }.emit(ops);
-    }
+fn created((app, actor): By<'_>, account: &Account) {
+    let (address, kind) = (&account.address, account.kind.as_str());
+    AccountCreated { address, kind, by: "api", actor: Some(actor.as_str()) }.emit(&app.state.ops);
+}
+
+/// Tells what has become of an account, if it is another than before.
+fn report(by: By<'_>, address: &EmailAddress, before: Option<&Account>, changed: &Changed) {
+    let how = match (before, changed) {
+        (None, Changed::Put(account)) => return created(by, account),
+        (_, Changed::Deleted) => AccountChange::Deleted,
+        (Some(before), Changed::Put(account)) if account == before => return,
+        (Some(before), Changed::Put(account)) => {
+            let is_out = |account: &Account| account.status == AccountStatus::Deactivated;
+            if is_out(account) && !is_out(before) {
+                AccountChange::Deactivated
+            } else {
+                AccountChange::Edited
+            }
+        }
+    };
+    AccountChanged { address, how, actor: by.1.as_str() }.emit(&by.0.state.ops);
 }
