@@ -148,8 +148,8 @@ async fn the_help_desk_looks_and_asks_for_mails_and_no_more() {
     daemon.advance(Duration::from_hours(2));
     let resend = "/senders/ada@approved.example/resend";
     assert_eq!(call(&daemon, DESK, "POST", resend, "").await.0, 200);
-    let resent = &daemon.log.events("verification.resent");
-    assert_eq!((resent.len(), &resent[0]["actor"], &resent[0]["address"]), (1, &"desk".into(), &ADA.into()));
+    let told = &daemon.log.events("verification.resent");
+    assert_eq!((told.len(), &told[0]["actor"], &told[0]["address"]), (1, &"desk".into(), &ADA.into()));
     daemon.link(2).await;
 
     let id = held(&daemon).await.remove(0);

@@ -65,7 +65,9 @@ pub(super) async fn create_all(
         let accounts = plan(&taken)?;
         let effects = accounts.iter().cloned().map(Effect::PutAccount).collect();
         if commit(by, fences, effects).await? {
-            accounts.iter().for_each(|account| created(by, account));
+            for account in &accounts {
+                created(by, account);
+            }
             return Ok(());
         }
         pause(attempt).await;
