@@ -276,12 +276,12 @@ fn problem(base: &str, answer: &Answer) -> String {
              VESTIBULE_TOKEN."
                 .to_owned(),
         ),
-        403 => Some(match document["needed_role"].as_str() {
-            Some(role) => {
-                format!("Give a token with the role {role} or one above it with --token or VESTIBULE_TOKEN.")
-            }
-            None => "Set http.admin_token or http.admin_token_file; without a token the API is closed.".to_owned(),
-        }),
+        403 if document["needed_role"].is_string() => {
+            Some("Give a token that has it with --token or VESTIBULE_TOKEN.".to_owned())
+        }
+        403 => {
+            Some("Set http.admin_token or http.admin_token_file; without a token the API is closed.".to_owned())
+        }
         404 if document.is_null() => {
             Some(format!("Is {base} the daemon's http.admin_listen? The API is served there only."))
         }
@@ -329,8 +329,7 @@ mod tests {
         let low = r#"{"title":"Forbidden","detail":"This call needs the role admin.","needed_role":"admin"}"#;
         assert_eq!(
             problem("http://x", &answer(403, low)),
-            "Forbidden: This call needs the role admin. (403)\nGive a token with the role admin or one above it with --token or \
-             VESTIBULE_TOKEN."
+            "Forbidden: This call needs the role admin. (403)\nGive a token that has it with --token or VESTIBULE_TOKEN."
         );
         let foreign = problem("http://x", &answer(404, "<html>"));
         assert!(foreign.contains("admin_listen"), "{foreign}");

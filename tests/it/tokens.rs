@@ -215,7 +215,7 @@ fn the_commands_take_any_token_and_say_which_role_they_need() {
     assert!(stdout(&ask(DESK, &["who", ADA])).contains(id));
     let refused = ask(DESK, &["held", "release", id]);
     assert_eq!(refused.status.code(), Some(1));
-    for part in ["the token \"desk\" has the role help-desk", "Give a token with the role admin", "--token"] {
+    for part in ["the token \"desk\" has the role help-desk", "needs the role admin", "--token"] {
         assert!(stderr(&refused).contains(part), "{part} is not in\n{}", stderr(&refused));
     }
     let released = ask(ANNA, &["held", "release", id]);

@@ -175,7 +175,7 @@ pub(super) async fn create(
     params.done()?;
     let account =
         new.account(&app.state.config.load(), app.state.ops.clock.now()).map_err(Problem::unprocessable)?;
-    change::change((&app, &caller.name), &new.address, |before| match before {
+    change::change(&app, &caller.name, &new.address, |before| match before {
         Some(there) => {
             let detail = format!("{} has an account already.", there.address);
             Err(Problem::new(StatusCode::CONFLICT, detail).with("kind", there.kind.as_str()))
@@ -208,7 +208,7 @@ pub(super) async fn patch(
     if patch.is_empty() {
         return Err(Problem::unprocessable("Nothing to change: give status, role, projects or name."));
     }
-    let changed = change::change((&app, &caller.name), &address, |before| {
+    let changed = change::change(&app, &caller.name, &address, |before| {
         let before = before.ok_or_else(|| missing(&address))?;
         let after = patch.apply(before, &app.state.config.load()).map_err(Problem::unprocessable)?;
         Ok(Changed::Put(after))
@@ -229,7 +229,7 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     params.done()?;
     let address = address(&text)?;
-    change::change((&app, &caller.name), &address, |before| {
+    change::change(&app, &caller.name, &address, |before| {
         before.map(|_| Changed::Deleted).ok_or_else(|| missing(&address))
     })
     .await?;

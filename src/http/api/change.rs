@@ -22,24 +22,22 @@ pub(super) enum Changed {
     Deleted,
 }
 
-/// Where a change is made, and by whom.
-type By<'a> = (&'a App, &'a Actor);
-
-/// Changes one account: `plan` is told its state and says what becomes of it, or why it can't be.
+/// Changes one account for `actor`: `plan` is told its state and says what becomes of it, or why it can't be.
 pub(super) async fn change(
-    by: By<'_>,
+    app: &App,
+    actor: &Actor,
     address: &EmailAddress,
     plan: impl Fn(Option<&Account>) -> Result<Changed, Problem>,
 ) -> Result<Changed, Problem> {
     for attempt in 0..TRIES {
-        let (before, fence) = read(by.0, address).await?;
+        let (before, fence) = read(app, address).await?;
         let changed = plan(before.as_ref())?;
         let effect = match &changed {
             Changed::Put(account) => Effect::PutAccount(account.clone()),
             Changed::Deleted => Effect::DeleteAccount(address.clone()),
         };
-        if commit(by, vec![fence], vec![effect]).await? {
-            report(by, address, before.as_ref(), &changed);
+        if commit(app, actor, vec![fence], vec![effect]).await? {
+            report(app, actor, address, before.as_ref(), &changed);
             return Ok(changed);
         }
         pause(attempt).await;
@@ -47,10 +45,11 @@ pub(super) async fn change(
     Err(too_busy())
 }
 
-/// Creates accounts, all or none: `plan` is told which of the addresses are taken, and gives the accounts or says why
+/// Creates accounts for `actor`, all or none: `plan` is told which of the addresses are taken, and gives the accounts or says why
 /// there are none.
 pub(super) async fn create_all(
-    by: By<'_>,
+    app: &App,
+    actor: &Actor,
     addresses: &[EmailAddress],
     plan: impl Fn(&[bool]) -> Result<Vec<Account>, Problem>,
 ) -> Result<(), Problem> {
@@ -58,15 +57,15 @@ pub(super) async fn create_all(
         let (mut taken, mut fences) =
             (Vec::with_capacity(addresses.len()), Vec::with_capacity(addresses.len()));
         for address in addresses {
-            let (account, fence) = read(by.0, address).await?;
+            let (account, fence) = read(app, address).await?;
             taken.push(account.is_some());
             fences.push(fence);
         }
         let accounts = plan(&taken)?;
         let effects = accounts.iter().cloned().map(Effect::PutAccount).collect();
-        if commit(by, fences, effects).await? {
+        if commit(app, actor, fences, effects).await? {
             for account in &accounts {
-                created(by, account);
+                created(app, actor, account);
             }
             return Ok(());
         }
@@ -82,7 +81,7 @@ pub(super) async fn read(app: &App, address: &EmailAddress) -> Result<(Option<Ac
 }
 
 /// Whether the plan was applied; `false` when it rests on what is no longer so.
-async fn commit((app, actor): By<'_>, fences: Vec<Fence>, effects: Vec<Effect>) -> Result<bool, Problem> {
+async fn commit(app: &App, actor: &Actor, fences: Vec<Fence>, effects: Vec<Effect>) -> Result<bool, Problem> {
     let (at, actor) = (app.state.ops.clock.now(), Some(actor.clone()));
     let plan = Plan { at, fences, actor, spend: None, mail: None, effects };
     match app.state.store.commit(plan).await {
@@ -104,15 +103,15 @@ fn too_busy() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
 }
 
-fn created((app, actor): By<'_>, account: &Account) {
+fn created(app: &App, actor: &Actor, account: &Account) {
     let (address, kind) = (&account.address, account.kind.as_str());
     AccountCreated { address, kind, by: "api", actor: Some(actor.as_str()) }.emit(&app.state.ops);
 }
 
 /// Tells what has become of an account, if it is another than before.
-fn report(by: By<'_>, address: &EmailAddress, before: Option<&Account>, changed: &Changed) {
+fn report(app: &App, actor: &Actor, address: &EmailAddress, before: Option<&Account>, changed: &Changed) {
     let how = match (before, changed) {
-        (None, Changed::Put(account)) => return created(by, account),
+        (None, Changed::Put(account)) => return created(app, actor, account),
         (_, Changed::Deleted) => AccountChange::Deleted,
         (Some(before), Changed::Put(account)) if account == before => return,
         (Some(before), Changed::Put(account)) => {
@@ -124,5 +123,5 @@ fn report(by: By<'_>, address: &EmailAddress, before: Option<&Account>, changed:
             }
         }
     };
-    AccountChanged { address, how, actor: by.1.as_str() }.emit(&by.0.state.ops);
+    AccountChanged { address, how, actor: actor.as_str() }.emit(&app.state.ops);
 }

@@ -33,8 +33,7 @@ pub(super) async fn import(
     if dry_run || !read.mistakes.is_empty() {
         read.check_against(&taken(&app, &read.addresses()).await?)?;
     } else if !read.accounts.is_empty() {
-        change::create_all((&app, &caller.name), &read.addresses(), |taken| read.check_against(taken))
-            .await?;
+        change::create_all(&app, &caller.name, &read.addresses(), |taken| read.check_against(taken)).await?;
     }
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(json!({ "accounts": read.accounts.len(), "dry_run": dry_run }))))
