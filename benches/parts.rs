@@ -158,6 +158,7 @@ fn plan() -> Plan {
     Plan {
         at,
         fences: vec![Fence { address: sender.clone(), version: 1 }],
+        actor: None,
         spend: None,
         mail: Some(NewMail { facts: sample::facts(sender.clone(), at), raw: bytes::Bytes::new() }),
         effects: vec![Effect::Record(sample::entry(&sender, None, at))],
