@@ -4,6 +4,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use serde_json::Value;
+use vestibule::ops::time_ordered_uuid;
 
 use crate::{
     binary::{Served, stderr, stdout, vestibule},
@@ -178,6 +179,18 @@ async fn a_mistaken_drop_is_decided_again_once() {
     assert_eq!((status, &again["became"]), (409, &"IT-1".into()), "{again}");
     let none = "/api/v1/decisions/0192f0c1-7a3e-7bbb-8f00-3d4e5f60718a/reprocess";
     assert_eq!(ask(&daemon, "POST", none).await.0, 404);
+    daemon.stop().await;
+}
+
+/// Ids never go back with the clock, so that of this mail says an hour that it did not come in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_is_found_where_the_clock_was_set_back() {
+    let daemon = Daemon::start().await;
+    time_ordered_uuid(START.plus(Duration::from_hours(1)));
+    daemon.mail("eve@stranger.example", &["it@help.example.com"], "hello").await;
+    let id = decision(&daemon, "eve@stranger.example").await["mail_id"].as_str().unwrap().to_owned();
+    let (status, refused) = ask(&daemon, "POST", &format!("/api/v1/decisions/{id}/reprocess")).await;
+    assert_eq!((status, &refused["reason"]), (409, &"domain-not-allowed".into()), "{refused}");
     daemon.stop().await;
 }
 
