@@ -75,5 +75,8 @@ check 'in the words of vestibule' grep -q 'undeliverable address: host 127.0.0.1
 check 'one that vestibule takes is taken' within 60 to hr@help.example.com
 check 'nothing is left in the queue' within 30 drained
 check 'five mails came of all that' [ "$(decisions_made)" -eq 5 ]
+check 'the daemon stops' stop_daemon
+later() { ! to other@help.example.com --quit-after RCPT && grep -q '^<\*\* 450 4.1.1' "$work/swaks"; }
+check 'while vestibule is down, an address that Postfix does not know yet may come again' within 60 later
 
 finish
