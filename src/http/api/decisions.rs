@@ -70,7 +70,7 @@ pub(super) async fn reprocess(
 
 /// One line of the audit log. `cursor` is its place: an oldest-first list goes on behind it.
 pub(super) fn value(row: &DecisionRow) -> Value {
-    let advice = advice(row.reason, &row.project, row.sender.as_ref());
+    let advice = advice(row.reason, Some(&row.project), row.sender.as_ref());
     json!({
         "at": row.at,
         "mail_id": row.mail_id,
