@@ -142,6 +142,20 @@ class Client:
         return await self.reply(), time.monotonic() - begun
 
 
+async def greeted(daemon, source):
+    """A connection and its greeting. The kernel may lose one when hundreds begin at once and its queue is full; nobody greets
+    such a client, so it comes again."""
+    for _ in range(5):
+        client = Client(daemon.smtp, source)
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.wait_for(client.__aenter__(), 15)
+            try:
+                return client, await asyncio.wait_for(client.reply(), 15)
+            except (OSError, TimeoutError):
+                await client.__aexit__()
+    return None, "---"
+
+
 async def deliver(site, daemon, tally, mail):
     """One arrival: what became of it goes into the tally, and a 250 into the books."""
     sender, subject, *parts = mail
@@ -257,21 +271,8 @@ async def crowd(site, daemon, most):
     """Opens them all, 50 peers below their cap of 200; sends mail on some of those that were let in."""
     tally, kept = collections.Counter(), []
 
-    async def greeted(number):
-        """A connection and its greeting. The kernel may lose one when hundreds begin at once and its queue is full; nobody
-        greets such a client, so it comes again."""
-        for _ in range(5):
-            client = Client(daemon.smtp, source=f"127.0.1.{1 + number % 60}")
-            with contextlib.suppress(OSError, TimeoutError):
-                await asyncio.wait_for(client.__aenter__(), 15)
-                try:
-                    return client, await asyncio.wait_for(client.reply(), 15)
-                except (OSError, TimeoutError):
-                    await client.__aexit__()
-        return None, "---"
-
     async def one(number):
-        client, greeting = await greeted(number)
+        client, greeting = await greeted(daemon, f"127.0.1.{1 + number % 60}")
         tally[greeting[:3]] += 1
         if greeting.startswith("220"):
             kept.append(client)
@@ -309,6 +310,7 @@ def drip(rounds):
         with Memory(daemon) as memory:
             delays, dripped = asyncio.run(drops(site, daemon, seconds=rounds))
         memory.within(MOST_MEMORY)
+        check(dripped > 400, f"only {dripped} clients dripped")
         check_time(len(delays) >= rounds, f"only {len(delays)} mails beside the dripping clients")
         check_time(max(delays) < 2, f"a mail took {max(delays):.2f} s beside the dripping clients")
         books(daemon, site.acked)
@@ -324,9 +326,9 @@ async def drops(site, daemon, seconds):
 
     async def one(number):
         nonlocal dripped
-        source = f"127.0.2.{1 + number % 100}"
-        async with Client(daemon.smtp, source=source) as client:
-            await client.reply()
+        client, greeting = await greeted(daemon, f"127.0.2.{1 + number % 100}")
+        check(greeting.startswith("220"), f"a dripping client is greeted with {greeting}")
+        try:
             text = b"EHLO a-very-slow-relay.example.com\r\n" * 100
             if number % 2:
                 await client.command("EHLO relay.example")
@@ -343,6 +345,8 @@ async def drops(site, daemon, seconds):
                     break
                 await asyncio.sleep(1)
             dripped += 1
+        finally:
+            await client.__aexit__()
 
     tasks = [asyncio.create_task(one(number)) for number in range(500)]
     await asyncio.sleep(1)
