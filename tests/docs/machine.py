@@ -56,7 +56,7 @@ class Machine:
     """A scratch machine."""
 
     def __init__(self, source, folder):
-        self.folder, self.root = folder, folder / "root"
+        self.folder, self.root, self.source = folder, folder / "root", "clone"
         run("mount", "-t", "tmpfs", "-o", "size=3g", "scratch", str(folder))
         for name in ["upper", "work", "root"]:
             (folder / name).mkdir()
@@ -88,13 +88,17 @@ class Machine:
         run("mount", "-t", "tmpfs", "-o", "size=1100m,mode=700", "disk", str(self.at("/var/lib/vestibule")))
 
     def clone(self, source):
-        """A fresh clone, with what was built from it."""
+        """A fresh clone, with what was built from it; and the package, where there is one."""
+        package = os.environ.get("VESTIBULE_DEB")
+        self.source = "package" if package else "clone"
         clone = self.at("/root/vestibule")
         for name in ["deploy", "docs"]:
             shutil.copytree(source / name, clone / name)
         (clone / "target/release").mkdir(parents=True)
         built = os.environ.get("VESTIBULE", "target/release/vestibule")
         shutil.copy(source / built, clone / "target/release/vestibule")
+        if package:
+            shutil.copy(source / package, clone / "vestibule_0.1.0-1_amd64.deb")
         self.at("/run/docs.cwd").write_text("/root/vestibule\n")
         for name in SHIMS:
             shutil.copy(source / "tests/docs" / name, self.at("/usr/local/bin"))

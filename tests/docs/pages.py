@@ -13,7 +13,8 @@ it has printed what is shown.
 A block of any kind whose first line is `# /PATH` is that file; with `: add` behind it what is added to it, with `: in place of
 [SECTION]` that section of it.
 
-A block with a line `# not run by the tests: WHY` is not run.
+A block with a line `# not run by the tests: WHY` is not run; one that begins with `# from the package` or `# from a clone` only on a
+machine that is set up so.
 """
 
 import re
@@ -25,6 +26,7 @@ ID = re.compile(f"{UUID}|{TOKEN}")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z"
 LOOSE = re.compile(f"(?P<id>{UUID}|{TOKEN})|(?P<time>{TIME})|(?P<any>…)|(?P<blanks> {{2,}})")
 SKIP = "# not run by the tests: "
+SOURCES = {"# from the package": "package", "# from a clone": "clone"}
 
 
 @dataclass
@@ -54,8 +56,8 @@ class Step:
         return self.command.endswith("# until Ctrl-C")
 
 
-def read(text):
-    """The steps of a page."""
+def read(text, source="clone"):
+    """The steps of a page, on a machine where vestibule comes from `source`."""
     steps, lines, at = [], text.splitlines(), 0
     while at < len(lines):
         fence = re.match(r"( *)```(\w*)$", lines[at])
@@ -66,16 +68,20 @@ def read(text):
         while lines[at].strip() != "```":
             at += 1
         indent = len(fence[1])
-        steps += block(fence[2], [line[indent:] for line in lines[begin:at]], begin)
+        steps += block(fence[2], [line[indent:] for line in lines[begin:at]], begin, source)
         at += 1
     return steps
 
 
-def block(kind, lines, begin):
+def block(kind, lines, begin, source):
     """The steps of one block."""
     skipped = next((line.removeprefix(SKIP) for line in lines if line.startswith(SKIP)), None)
     if skipped is not None:
         return [Step(begin + 1, skipped=skipped)]
+    if lines and lines[0] in SOURCES:
+        if SOURCES[lines[0]] != source:
+            return [Step(begin + 1, skipped=f"here it comes from the {source}")]
+        lines, begin = lines[1:], begin + 1
     if kind == "console":
         return commands(lines, begin)
     named = re.match(r"# (/[^\s:]+)(?:: (add|in place of \[+[a-z.]+\]+))?$", lines[0]) if lines else None
