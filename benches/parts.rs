@@ -12,15 +12,15 @@ use std::{hint::black_box, net::IpAddr, sync::Arc};
 
 use divan::{Bencher, counter::BytesCount};
 use vestibule::{
-    access::{
-        AccessSettings, DomainEntry, External, Internal, OnClosed, ProjectAccess, ReplyTo, SenderFacts,
-        SenderList, SiteAccess, Stage, decide,
-    },
-    mail::{self, Nature},
-    smtp::{Action, Input, MailAnswer, Policy, Protocol, RouteTable, Session},
-    store::{Disposition, Effect, Entry, Fence, MailFacts, NewMail, Plan},
-    types::{EmailAddress, MailId, ProjectKey, SessionId, Standing, Time},
+    access::{DomainEntry, External, Internal, SenderList, SiteAccess, decide},
+    mail::{self},
+    smtp::{Action, Input, MailAnswer, Policy, RouteTable, Session},
+    store::{Effect, Fence, NewMail, Plan},
+    types::{EmailAddress, MailId, SessionId, Time},
 };
+
+#[path = "sample.rs"]
+mod sample;
 
 const SIZES: [usize; 3] = [2 << 10, 20 << 10, 200 << 10];
 
@@ -28,29 +28,9 @@ fn main() {
     divan::main();
 }
 
-fn mail(size: usize) -> Vec<u8> {
-    let mut mail = b"Received: from client.example (client.example [192.0.2.1]) by mx.example with ESMTP id 1;\r\n \
-        Sun, 22 Nov 2026 10:00:00 +0000\r\nFrom: Ada Lovelace <ada@partner.example>\r\nTo: it@help.example.com\r\n\
-        Subject: =?UTF-8?Q?The_printer_is_on_fire?=\r\nMessage-ID: <1@partner.example>\r\n\
-        Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n\
-        Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
-        .to_vec();
-    while mail.len() < size {
-        mail.extend_from_slice(
-            b"Dear support, the quick brown fox jumped over the lazy dog and now it jams.\r\n",
-        );
-    }
-    mail.extend_from_slice(b"--b--\r\n");
-    mail
-}
-
-fn key() -> ProjectKey {
-    "IT".parse().unwrap()
-}
-
 fn policy() -> Policy {
     let mut routes = RouteTable::new(None, false, "help.example.com".parse().unwrap());
-    routes.add(&"it@help.example.com".parse().unwrap(), &key());
+    routes.add(&"it@help.example.com".parse().unwrap(), &sample::key());
     Policy {
         hostname: "help.example.com".to_owned(),
         max_message_size: 36 << 20,
@@ -100,7 +80,7 @@ fn peer() -> IpAddr {
 #[divan::bench(args = SIZES)]
 fn session_step(bencher: Bencher<'_, '_>, size: usize) {
     let policy = policy();
-    let mut content = mail(size);
+    let mut content = sample::mail(size);
     content.extend_from_slice(b".\r\n");
     bencher.counter(BytesCount::new(size)).bench_local(|| {
         let mut session = Session::new();
@@ -120,14 +100,14 @@ fn session_step(bencher: Bencher<'_, '_>, size: usize) {
 /// The limits of structure, before any parser.
 #[divan::bench(args = SIZES)]
 fn prescan(bencher: Bencher<'_, '_>, size: usize) {
-    let mail = mail(size);
+    let mail = sample::mail(size);
     bencher.counter(BytesCount::new(size)).bench_local(|| mail::prescan(black_box(&mail)).unwrap());
 }
 
 /// Parse, second opinion on From, digest, signs.
 #[divan::bench(args = SIZES)]
 fn read(bencher: Bencher<'_, '_>, size: usize) {
-    let mail = mail(size);
+    let mail = sample::mail(size);
     bencher.counter(BytesCount::new(size)).bench_local(|| mail::read(black_box(&mail)));
 }
 
@@ -155,22 +135,8 @@ fn decision(bencher: Bencher<'_, '_>, domains: usize) {
         ..SiteAccess::default()
     };
     let sender: EmailAddress = "ada@mail.partner.example".parse().unwrap();
-    let facts = SenderFacts {
-        stage: Stage::Intake,
-        duplicate: None,
-        nature: &Nature::PERSON,
-        sender: Ok(&sender),
-        standing: Standing::Proven,
-        account: None,
-        reply_to: &ReplyTo::Nothing,
-        held: 0,
-    };
-    let settings = AccessSettings {
-        site: &site,
-        project: ProjectAccess::Anyone,
-        on_closed: OnClosed::default(),
-        automatic_from: &SenderList::default(),
-    };
+    let (facts, nobody) = (sample::sender_facts(&sender), SenderList::default());
+    let settings = sample::settings(&site, &nobody);
     bencher.bench_local(|| decide(black_box(&facts), &settings));
 }
 
@@ -189,64 +155,12 @@ fn encode_record(bencher: Bencher<'_, '_>) {
 fn plan() -> Plan {
     let sender: EmailAddress = "ada@partner.example".parse().unwrap();
     let at = Time::from_millis(1_790_000_000_000);
-    let site = SiteAccess::default();
-    let facts = SenderFacts {
-        stage: Stage::Intake,
-        duplicate: None,
-        nature: &Nature::PERSON,
-        sender: Ok(&sender),
-        standing: Standing::Proven,
-        account: None,
-        reply_to: &ReplyTo::Nothing,
-        held: 0,
-    };
-    let verdict = decide(
-        &facts,
-        &AccessSettings {
-            site: &site,
-            project: ProjectAccess::Anyone,
-            on_closed: OnClosed::default(),
-            automatic_from: &SenderList::default(),
-        },
-    );
     Plan {
         at,
         fences: vec![Fence { address: sender.clone(), version: 1 }],
+        actor: None,
         spend: None,
-        mail: Some(NewMail { facts: facts_of(sender, at), raw: bytes::Bytes::new() }),
-        effects: vec![Effect::Record(Entry {
-            project: key(),
-            reason: verdict.reason,
-            trail: verdict.trail,
-            disposition: Disposition::Open,
-            once: None,
-            once_elsewhere: Vec::new(),
-            once_since: at,
-            standing: Standing::Proven,
-            basis: None,
-            settings_version: "0123456789abcdef".to_owned(),
-            facts: None,
-        })],
-    }
-}
-
-fn facts_of(sender: EmailAddress, at: Time) -> MailFacts {
-    MailFacts {
-        id: mail_id(),
-        session: session_id(),
-        peer: peer(),
-        helo: "client.example".to_owned(),
-        protocol: Protocol::Esmtp,
-        reverse_path: sender.spelling().to_owned(),
-        recipients: vec!["it@help.example.com".to_owned()],
-        sender: Some(sender),
-        sender_name: Some("Ada Lovelace".to_owned()),
-        sent_by: None,
-        subject: "The printer is on fire".to_owned(),
-        message_id: Some("1@partner.example".to_owned()),
-        participants: Vec::new(),
-        may_answer: true,
-        size: 2048,
-        received_at: at,
+        mail: Some(NewMail { facts: sample::facts(sender.clone(), at), raw: bytes::Bytes::new() }),
+        effects: vec![Effect::Record(sample::entry(&sender, None, at))],
     }
 }

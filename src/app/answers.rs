@@ -36,10 +36,11 @@ pub(super) fn explainer(
 
 /// A dropped mail, decided again.
 pub(super) fn reprocessor(intake: Intake) -> http::Reprocess {
-    Arc::new(move |mail, project| {
+    Arc::new(move |mail, project, actor| {
         let intake = intake.clone();
         Box::pin(async move {
-            intake.reprocess(mail, project).await.map(|done| reprocessed(&done)).map_err(not_reprocessed)
+            let done = intake.reprocess(mail, project, &actor).await;
+            done.map(|done| reprocessed(&done)).map_err(not_reprocessed)
         })
     })
 }

@@ -45,7 +45,7 @@ pub(super) async fn compact(
         let (retention, began) = (config.load().retention, time::Instant::now());
         match store.compact(&retention, ops.clock.now(), Effort::Gentle).await {
             Ok(compacted) if compacted.is_nothing() => {}
-            Ok(compacted) => StoreCompacted::new(compacted.parts(), began.elapsed()).emit(&ops),
+            Ok(compacted) => StoreCompacted::new(compacted.parts(), began.elapsed(), None).emit(&ops),
             Err(error) => StoreFailed { error: &error.to_string(), fatal: false }.emit(&ops),
         }
     }

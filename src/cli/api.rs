@@ -21,9 +21,9 @@ pub(crate) struct ApiArgs {
     #[command(flatten)]
     config: ConfigFile,
     /// Address of the API [default: `http.admin_listen` or `http.listen` of the configuration]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "VESTIBULE_URL", value_name = "URL")]
     url: Option<String>,
-    /// The API's token [default: the configuration's]
+    /// A token of the API [default: `http.admin_token` of the configuration]
     #[arg(long, env = "VESTIBULE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
     /// Print the API's JSON
@@ -272,10 +272,15 @@ fn problem(base: &str, answer: &Answer) -> String {
     lines.extend(document["errors"].as_array().into_iter().flatten().map(super::show::inline));
     let hint = match answer.status {
         401 => Some(
-            "The token is not the daemon's: see http.admin_token, --token and VESTIBULE_TOKEN.".to_owned(),
+            "The daemon's tokens are http.admin_token and [[http.tokens]] of its configuration; give one of them with --token or \
+             VESTIBULE_TOKEN."
+                .to_owned(),
         ),
+        403 if document["needed_role"].is_string() => {
+            Some("Give a token that has it with --token or VESTIBULE_TOKEN.".to_owned())
+        }
         403 => {
-            Some("Set http.admin_token or http.admin_token_file; without one the API is closed.".to_owned())
+            Some("Set http.admin_token or http.admin_token_file; without a token the API is closed.".to_owned())
         }
         404 if document.is_null() => {
             Some(format!("Is {base} the daemon's http.admin_listen? The API is served there only."))
@@ -321,6 +326,11 @@ mod tests {
         assert_eq!(problem("http://x", &conflict), "Conflict: it would be dropped: domain-not-allowed (409)");
         let closed = problem("http://x", &answer(403, r#"{"title":"Forbidden"}"#));
         assert!(closed.starts_with("Forbidden (403)\n") && closed.contains("http.admin_token"), "{closed}");
+        let low = r#"{"title":"Forbidden","detail":"This call needs the role admin.","needed_role":"admin"}"#;
+        assert_eq!(
+            problem("http://x", &answer(403, low)),
+            "Forbidden: This call needs the role admin. (403)\nGive a token that has it with --token or VESTIBULE_TOKEN."
+        );
         let foreign = problem("http://x", &answer(404, "<html>"));
         assert!(foreign.contains("admin_listen"), "{foreign}");
     }

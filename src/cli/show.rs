@@ -123,7 +123,7 @@ fn width(text: &str) -> usize {
 }
 
 /// What a reader looks for first, in this order; all other fields follow by their names.
-const FIRST: [&str; 20] = [
+const FIRST: [&str; 21] = [
     "id",
     "address",
     "name",
@@ -141,6 +141,7 @@ const FIRST: [&str; 20] = [
     "decided_by",
     "to_change",
     "basis",
+    "actor",
     "request",
     "held",
     "reporter",

@@ -38,7 +38,7 @@ const OUTBOX: [Column; 4] = [
     cut_column("LAST ERROR", &["/last_error"], 200),
 ];
 
-const DECISIONS: [Column; 7] = [
+const DECISIONS: [Column; 8] = [
     column("AT", &["/at"]),
     column("PROJECT", &["/project"]),
     column("OUTCOME", &["/outcome"]),
@@ -46,6 +46,7 @@ const DECISIONS: [Column; 7] = [
     column("BASIS", &["/basis"]),
     column("BECAME", &["/request", "/held"]),
     column("MAIL-ID", &["/mail_id"]),
+    column("BY", &["/actor"]),
 ];
 
 /// Why a verification has no mail; the trail of the waiting mail names the sign.

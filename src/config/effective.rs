@@ -11,6 +11,7 @@ use super::model::{
     RelaySecurity, SmtpRelay,
 };
 use super::retention::{Keep, Retention};
+use super::tokens::ApiToken;
 use crate::{
     access::{DomainList, SenderList},
     authn::{AuthenticationMode, ResultsFormat},
@@ -145,7 +146,12 @@ fn http(config: &Config) -> Value {
         "admin_listen": config.http.admin_listen,
         "public_url": config.http.public_url,
         "admin_token": config.http.admin_token.as_ref().map(|_| SECRET),
+        "tokens": config.http.tokens.iter().map(token).collect::<Vec<_>>(),
     })
+}
+
+fn token(token: &ApiToken) -> Value {
+    json!({"name": token.name, "role": token.role.as_str(), "token": SECRET})
 }
 
 fn store(config: &Config) -> Value {

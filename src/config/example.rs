@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{Key, PROJECTS, SECTIONS, Section, Shown};
+use super::keys::{Key, PROJECTS, SECTIONS, Section, Shown, TOKENS};
 
 /// What stands at the head of the file.
 const HEAD: &str = "\
@@ -34,6 +34,7 @@ fn header(out: &mut String, section: &Section) {
     let _ = match section.name {
         "" => Ok(()),
         PROJECTS => writeln!(out, "[[{PROJECTS}]]"),
+        TOKENS => writeln!(out, "#[[{TOKENS}]]"),
         name => writeln!(out, "[{name}]"),
     };
 }

@@ -48,8 +48,15 @@ pub(super) fn section(name: &str) -> Option<&'static Section> {
     SECTIONS.iter().find(|section| section.name == name)
 }
 
-/// The one section that is an array of tables.
+/// An array of tables: the projects.
 pub(super) const PROJECTS: &str = "projects";
+/// An array of tables, which may be empty: the named tokens of the API.
+pub(super) const TOKENS: &str = "http.tokens";
+
+/// Whether the section of this name is an array of tables.
+pub(super) fn is_list(name: &str) -> bool {
+    [PROJECTS, TOKENS].contains(&name)
+}
 
 const fn key(name: &'static str, shown: Shown, meaning: &'static [&'static str]) -> Key {
     Key { name, shown, meaning }
@@ -200,7 +207,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "admin_token",
                 Unset("\"a long random text\""),
                 &[
-                    "The bearer token of the API; 16 characters or more are hard to guess. Without a token the API answers 403.",
+                    "The bearer token of the API; 16 characters or more are hard to guess. It may do everything, and is called \"admin\" in",
+                    "the log and the audit. Without any token the API answers 403.",
                 ],
             ),
             key(
@@ -208,6 +216,35 @@ pub(super) const SECTIONS: &[Section] = &[
                 Unset("\"/etc/vestibule/admin-token\""),
                 &["The same, from a file (relative: to this file's folder). Only one of the two."],
             ),
+        ],
+    },
+    Section {
+        name: TOKENS,
+        meaning: &[
+            "One such table for each further token of the API: who or what may use it for what. docs/tokens.md.",
+        ],
+        keys: &[
+            key("name", Unset("\"anna\""), &["What the log and the audit call whoever uses it."]),
+            key(
+                "role",
+                Unset("\"help-desk\""),
+                &[
+                    "\"read\": looks at everything. \"help-desk\": also asks for new verification mails. \"admin\": everything.",
+                ],
+            ),
+            key(
+                "token_sha256",
+                Unset("\"…\""),
+                &[
+                    "The SHA-256 of the token in hexadecimal: `printf %s TOKEN | sha256sum`. No secret is written here.",
+                ],
+            ),
+            key(
+                "token_file",
+                Unset("\"/etc/vestibule/anna-token\""),
+                &["Or the token in a file (relative: to this file's folder)."],
+            ),
+            key("token", Unset("\"a long random text\""), &["Or the token itself. Only one of the three."]),
         ],
     },
     Section {

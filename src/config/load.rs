@@ -59,8 +59,8 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
 }
 
 /// Reads a configuration from its text. `path` names it in messages; its folder is what relative paths are relative to.
-/// `read_file` reads the files of `http.admin_token_file`, `smtp.tls`, `mail.relay_ca` and `mail.templates`; of a folder it
-/// answers the names in it, one a line.
+/// `read_file` reads the files of `http.admin_token_file`, `http.tokens`, `smtp.tls`, `mail.relay_ca` and `mail.templates`; of
+/// a folder it answers the names in it, one a line.
 pub fn parse(
     text: &str,
     path: &Path,
@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn every_key_of_the_table_is_read_and_no_other() {
-        let text = example();
+        let token = "[[http.tokens]]\nname = \"anna\"\nrole = \"read\"\ntoken = \"0123456789abcdef\"\n";
+        let text = example() + token;
         let root = DeTable::parse(&text).unwrap();
         let mut reader = Reader::new(root.get_ref());
         let config = read(&mut reader, &root, Path::new("x.toml"), &|_| Err(io::Error::other("none")));

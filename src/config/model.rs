@@ -6,7 +6,7 @@ use std::{collections::HashSet, net::SocketAddr, num::NonZeroU32, path::PathBuf,
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 
-use super::retention::Retention;
+use super::{retention::Retention, tokens::ApiToken};
 use crate::{
     access::{AccessSettings, OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
@@ -178,8 +178,10 @@ pub struct HttpConfig {
     pub admin_listen: Option<SocketAddr>,
     /// The only source of links in mail; without a trailing slash.
     pub public_url: String,
-    /// The bearer token of the API; without one the API answers 403.
+    /// `admin_token`, as it is shown to the API by the commands.
     pub admin_token: Option<AdminToken>,
+    /// All bearer tokens of the API, that one too; without any the API answers 403.
+    pub tokens: Vec<ApiToken>,
 }
 
 /// The API's bearer token. Never shown.

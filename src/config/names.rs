@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use ipnet::IpNet;
+use sha2::{Digest, Sha256};
 use toml::de::DeValue;
 
 use super::{
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     access::DomainEntry,
     templates::Language,
-    types::{AddressError, Domain, EmailAddress, ProjectKey},
+    types::{Actor, ActorError, AddressError, Domain, EmailAddress, ProjectKey},
 };
 
 pub(super) fn domain(value: &DeValue<'_>) -> Read<Domain> {
@@ -217,6 +219,24 @@ pub(super) fn token(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new("the token has a space or a character that no HTTP header carries", make));
     }
     Ok(text.to_owned())
+}
+
+/// What a token of the API is called.
+pub(super) fn actor(value: &DeValue<'_>) -> Read<Actor> {
+    let fix = "write who or what uses the token, in at most 64 characters, such as \"anna\"";
+    str(value, "\"anna\"")?.parse().map_err(|error: ActorError| Wrong::new(error.to_string(), fix))
+}
+
+/// The SHA-256 of a token, in hexadecimal.
+pub(super) fn sha256(value: &DeValue<'_>) -> Read<[u8; 32]> {
+    let fix = "write the 64 digits that `printf %s TOKEN | sha256sum` prints";
+    let text = str(value, "\"9f86d081…\"")?.trim();
+    let digest = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+    let digest = digest.ok_or_else(|| Wrong::new("this is no SHA-256 in hexadecimal", fix))?;
+    if digest == <[u8; 32]>::from(Sha256::digest("")) {
+        return Err(Wrong::new("this is the SHA-256 of an empty token", fix));
+    }
+    Ok(digest)
 }
 
 #[cfg(test)]

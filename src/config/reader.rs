@@ -75,19 +75,21 @@ impl<'d> Reader<'d> {
 
     /// The table of this name. One that is no table was reported with the unknown keys and reads as absent.
     pub(super) fn scope(&self, section: &'static Section) -> Scope<'d> {
-        let mut table = Some(self.root);
-        let mut header = None;
-        for part in section.name.split('.').filter(|part| !part.is_empty()) {
-            let value = table.and_then(|table| table.get(part));
-            header = value.map(Spanned::span);
-            table = value.and_then(|value| value.get_ref().as_table());
-        }
-        Scope { section, table, header, label: section.name.to_owned() }
+        let (value, is_top) = (self.at(section), section.name.is_empty());
+        let table = if is_top { Some(self.root) } else { value.and_then(|value| value.get_ref().as_table()) };
+        Scope { section, table, header: value.map(Spanned::span), label: section.name.to_owned() }
     }
 
-    /// The tables of `[[projects]]`.
-    pub(super) fn projects(&self, section: &'static Section) -> Vec<Scope<'d>> {
-        let array = self.root.get(section.name).and_then(|value| value.get_ref().as_array());
+    /// What stands at a section's name.
+    fn at(&self, section: &Section) -> Option<&'d Spanned<DeValue<'d>>> {
+        let mut parts = section.name.split('.');
+        let first = self.root.get(parts.next()?)?;
+        parts.try_fold(first, |value, part| value.get_ref().as_table()?.get(part))
+    }
+
+    /// The tables of a section that is an array of them.
+    pub(super) fn tables(&self, section: &'static Section) -> Vec<Scope<'d>> {
+        let array = self.at(section).and_then(|value| value.get_ref().as_array());
         let entries = array.into_iter().flat_map(|array| array.iter().enumerate());
         entries
             .map(|(index, entry)| Scope {
@@ -251,7 +253,7 @@ impl<'d> Reader<'d> {
         let example = example_of(scope.section, name);
         let place = match scope.section.name {
             "" => "above all tables".to_owned(),
-            keys::PROJECTS => format!("to this [[{}]] table", keys::PROJECTS),
+            list if keys::is_list(list) => format!("to this [[{list}]] table"),
             section if scope.header.is_some() => format!("to [{section}]"),
             section => format!("under a line [{section}]"),
         };

@@ -1,7 +1,8 @@
 //! Hides secrets in the text of a file, so that a report that quotes the file can be shown to anybody.
 
 /// The text with each byte of a secret as `*`, so that every place stays where it is. Works on any text, valid TOML or
-/// not: the password of a URL with a login, and the value of a key whose name ends in `token`.
+/// not: the password of a URL with a login, and the value of a key whose name has `token` in it, but for the names of files
+/// (`token_file`).
 pub(super) fn masked(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     let passwords = text.match_indices("://").filter_map(|(at, mark)| password(text, at + mark.len()));
@@ -23,7 +24,11 @@ fn password(text: &str, start: usize) -> Option<std::ops::Range<usize>> {
 
 /// What stands in quotes behind the `=` that follows the name of a key.
 fn value(text: &str, start: usize) -> Option<std::ops::Range<usize>> {
-    let rest = text[start..].trim_start_matches(['"', '\'', ' ', '\t']);
+    let rest = text[start..].trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if text[start..].starts_with("_file") {
+        return None;
+    }
+    let rest = rest.trim_start_matches(['"', '\'', ' ', '\t']);
     let rest = rest.strip_prefix('=')?.trim_start_matches([' ', '\t']);
     let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     let begin = text.len() - rest.len() + 1;
@@ -46,6 +51,10 @@ mod tests {
                 "http = { admin_token = \"abc\", listen = \"x\" }",
                 "http = { admin_token = \"***\", listen = \"x\" }",
             ),
+            ("token_sha256 = \"9f86\"", "token_sha256 = \"****\""),
+            ("token_sha265 = \"9f86\"", "token_sha265 = \"****\""),
+            ("token_files = \"x\"", "token_files = \"x\""),
+            ("[{ name = \"anna\", token = 'x' }]", "[{ name = \"anna\", token = '*' }]"),
             ("admin_token_file = \"/etc/token\"", "admin_token_file = \"/etc/token\""),
             ("# a token\nkey = \"IT\"", "# a token\nkey = \"IT\""),
             ("relay = \"smtp://u:p@ss@h:25\"", "relay = \"smtp://u:****@h:25\""),

@@ -6,13 +6,12 @@ use std::{io, num::NonZeroU32, path::Path, sync::Arc};
 use super::{
     keys::{PROJECTS, section},
     model::{
-        AdminToken, HttpConfig, LogConfig, MailConfig, Relay, RelaySecurity, SmtpConfig, StoreConfig,
-        VerificationConfig,
+        HttpConfig, LogConfig, MailConfig, Relay, RelaySecurity, SmtpConfig, StoreConfig, VerificationConfig,
     },
     names::{self, Inbox, SenderEntry},
     reader::{Placed, Reader, Scope},
     retention::Retention,
-    texts, tls, urls,
+    texts, tls, tokens, urls,
     values::{self, Wrong},
     words,
 };
@@ -28,8 +27,6 @@ use crate::{
 const MIN_MESSAGE: u64 = 1 << 10;
 /// Largest `smtp.max_message_size`; a mail is held in memory as a whole.
 const MAX_MESSAGE: u64 = 1 << 30;
-/// Shortest token of the API without a warning.
-const MIN_TOKEN: usize = 16;
 /// Largest size elsewhere: 1 PiB; more is a slip.
 const MAX_SIZE: u64 = 1 << 50;
 
@@ -100,43 +97,8 @@ pub(super) fn http(r: &mut Reader<'_>, folder: &Path, read_file: &ReadFile<'_>) 
     let listen = r.value(&at, "listen", names::socket(8025));
     let admin_listen = r.optional(&at, "admin_listen", names::socket(8026));
     let public_url = r.value(&at, "public_url", urls::public_url);
-    let admin_token = admin_token(r, &at, folder, read_file);
-    Some(HttpConfig { listen: listen?, admin_listen, public_url: public_url?, admin_token })
-}
-
-fn admin_token(
-    r: &mut Reader<'_>,
-    at: &Scope<'_>,
-    folder: &Path,
-    read_file: &ReadFile<'_>,
-) -> Option<AdminToken> {
-    let written = r.optional(at, "admin_token", |value| names::token(values::str(value, "\"…\"")?));
-    let from_file = r.optional(at, "admin_token_file", |value| {
-        let file = folder.join(values::str(value, "\"/etc/vestibule/admin-token\"")?);
-        let text = read_file(&file).map_err(|error| {
-            let problem = format!("{} can't be read: {error}", file.display());
-            Wrong::new(problem, "put the token there, readable for the daemon's user")
-        })?;
-        names::token(text.trim())
-    });
-    let both = at.place("admin_token").zip(at.place("admin_token_file"));
-    if both.is_some() {
-        let wrong =
-            Wrong::new("http.admin_token is set too; only one of the two counts", "remove one of them");
-        r.mistake(at, "admin_token_file", wrong);
-    }
-    guessable(r, at, "admin_token", written.as_deref());
-    guessable(r, at, "admin_token_file", from_file.as_deref());
-    written.or(from_file).map(AdminToken)
-}
-
-fn guessable(r: &mut Reader<'_>, at: &Scope<'_>, name: &str, token: Option<&str>) {
-    if token.is_some_and(|token| token.len() < MIN_TOKEN) {
-        let path = at.path(name);
-        r.warnings.push(format!(
-            "{path}: a token of fewer than {MIN_TOKEN} characters is easily guessed; make one with `openssl rand -hex 32`"
-        ));
-    }
+    let (admin_token, tokens) = tokens::tokens(r, &at, folder, read_file);
+    Some(HttpConfig { listen: listen?, admin_listen, public_url: public_url?, admin_token, tokens })
 }
 
 pub(super) fn store(r: &mut Reader<'_>, folder: &Path) -> Option<StoreConfig> {
@@ -300,7 +262,7 @@ pub(super) struct WrittenProject<'d> {
 /// All `[[projects]]`.
 pub(super) fn projects<'d>(r: &mut Reader<'d>) -> Vec<WrittenProject<'d>> {
     let Some(section) = section(PROJECTS) else { return Vec::new() };
-    let scopes = r.projects(section);
+    let scopes = r.tables(section);
     scopes.into_iter().map(|at| project(r, at)).collect()
 }
 

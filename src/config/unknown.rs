@@ -6,7 +6,7 @@ use toml::{
 };
 
 use super::{
-    keys::{PROJECTS, SECTIONS, Section, section},
+    keys::{SECTIONS, Section, is_list, section},
     reader::{Reader, kind},
     values::Wrong,
     words::nearest,
@@ -29,8 +29,8 @@ fn table(reader: &mut Reader<'_>, table: &DeTable<'_>, name: &str, label: &str) 
                 let wrong = unknown(name, key.get_ref());
                 reader.mistake_at(join(label, key.get_ref()), Some(key.span()), wrong);
             }
-            DeValue::Array(entries) if path == PROJECTS => projects(reader, entries, value.span()),
-            DeValue::Table(inner) if path != PROJECTS => self::table(reader, inner, &path, &path),
+            DeValue::Array(entries) if is_list(&path) => tables(reader, entries, &path, value.span()),
+            DeValue::Table(inner) if !is_list(&path) => self::table(reader, inner, &path, &path),
             other => {
                 let wrong = no_table(&path, other);
                 reader.mistake_at(path, Some(value.span()), wrong);
@@ -39,19 +39,26 @@ fn table(reader: &mut Reader<'_>, table: &DeTable<'_>, name: &str, label: &str) 
     }
 }
 
-fn projects(reader: &mut Reader<'_>, entries: &[Spanned<DeValue<'_>>], place: std::ops::Range<usize>) {
+fn tables(
+    reader: &mut Reader<'_>,
+    entries: &[Spanned<DeValue<'_>>],
+    name: &str,
+    place: std::ops::Range<usize>,
+) {
     for (index, entry) in entries.iter().enumerate() {
         match entry.get_ref() {
-            DeValue::Table(inner) => table(reader, inner, PROJECTS, &format!("{PROJECTS}[{index}]")),
-            other => reader.mistake_at(PROJECTS.to_owned(), Some(place.clone()), no_table(PROJECTS, other)),
+            DeValue::Table(inner) => table(reader, inner, name, &format!("{name}[{index}]")),
+            other => reader.mistake_at(name.to_owned(), Some(place.clone()), no_table(name, other)),
         }
     }
 }
 
 fn no_table(path: &str, value: &DeValue<'_>) -> Wrong {
-    if path == PROJECTS {
-        let fix = "write [[projects]], in double brackets, above the keys of each project";
-        return Wrong::new("the projects are a list of tables", fix);
+    if is_list(path) {
+        let all = path.rsplit('.').next().unwrap_or(path);
+        let one = all.trim_end_matches('s');
+        let fix = format!("write [[{path}]], in double brackets, above the keys of each {one}");
+        return Wrong::new(format!("the {all} are a list of tables"), fix);
     }
     let fix = format!("write [{path}] on a line of its own, its keys below it");
     Wrong::new(format!("{} where a table is wanted", kind(value)), fix)
@@ -80,13 +87,12 @@ fn suggestion(table: &str, key: &str) -> String {
     if let Some(near) = nearest(key, here.iter().copied()) {
         return format!("did you mean `{near}`?");
     }
-    let elsewhere = SECTIONS.iter().find(|section| section.key(key).is_some());
-    match elsewhere {
-        Some(section) if section.name.is_empty() => {
-            format!("`{key}` belongs at the top of the file, above all tables")
-        }
-        Some(section) => format!("`{key}` belongs in [{}]", section.name),
-        None => format!("remove it; known here: {}", here.join(", ")),
+    let elsewhere = SECTIONS.iter().filter(|section| section.key(key).is_some());
+    let elsewhere: Vec<&str> = elsewhere.map(|section| section.name).collect();
+    match elsewhere.as_slice() {
+        [] => format!("remove it; known here: {}", here.join(", ")),
+        ["", ..] => format!("`{key}` belongs at the top of the file, above all tables"),
+        tables => format!("`{key}` belongs in [{}]", tables.join("] or [")),
     }
 }
 

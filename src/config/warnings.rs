@@ -3,6 +3,7 @@
 use super::{
     authentication,
     model::{Config, Relay, RelaySecurity},
+    tokens::ApiRole,
     values::in_units,
 };
 use crate::{
@@ -164,9 +165,15 @@ fn sizes(config: &Config, out: &mut Vec<String>) {
 
 fn http(config: &Config, out: &mut Vec<String>) {
     let http = &config.http;
-    if http.admin_token.is_none() {
+    if http.tokens.is_empty() {
         out.push(
             "http.admin_token and http.admin_token_file are not set: the API answers 403, and so do the commands that ask it"
+                .to_owned(),
+        );
+    } else if http.tokens.iter().all(|token| token.role != ApiRole::Admin) {
+        out.push(
+            "http.tokens: none has role = \"admin\", and http.admin_token is not set: nobody can release or discard what waits, or \
+             change an account"
                 .to_owned(),
         );
     }

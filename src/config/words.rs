@@ -5,6 +5,7 @@ use toml::de::DeValue;
 use super::{
     model::{BareNewlines, LogAddresses, LogFormat, OnDrop},
     reader::kind,
+    tokens::ApiRole,
     values::{Read, Wrong, str},
 };
 use crate::{
@@ -36,6 +37,10 @@ pub(super) fn nearest<'k>(text: &str, known: impl Iterator<Item = &'k str>) -> O
     let scored = known.map(|word| (strsim::jaro_winkler(&folded, &word.replace('-', "_")), word));
     let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best.0 > 0.8).then_some(best.1)
+}
+
+pub(super) fn api_role(value: &DeValue<'_>) -> Read<ApiRole> {
+    word(value, &ApiRole::ALL.map(|role| (role.as_str(), role)))
 }
 
 pub(super) fn on_drop(value: &DeValue<'_>) -> Read<OnDrop> {

@@ -15,13 +15,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{App, problem::Problem};
+use super::{App, Caller, problem::Problem};
 use crate::ops::{Event, HttpAnswered, HttpFailed};
 
 /// Longest that a handler may take, the request's body included: a slow sender can't hold it longer.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Writes one line and counts, by route and status; never the path or query.
+/// Writes one line and counts, by route and status, with the name of the token; never the path or query.
 pub(super) async fn log(app: App, request: Request, next: Next) -> Response {
     let ops = app.state.ops.clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
@@ -33,7 +33,9 @@ pub(super) async fn log(app: App, request: Request, next: Next) -> Response {
         HttpFailed { route, error }.emit(&ops);
     }
     let (status, elapsed) = (response.status().as_u16(), ops.clock.now().since(begun));
-    HttpAnswered { method: method.as_str(), route, status, elapsed }.emit(&ops);
+    let actor = response.extensions().get::<Caller>().map(|caller| caller.name.as_str());
+    let changes = actor.is_some() && !method.is_safe();
+    HttpAnswered { method: method.as_str(), route, actor, changes, status, elapsed }.emit(&ops);
     response
 }
 

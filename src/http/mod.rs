@@ -23,10 +23,10 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::{
-    config::Config,
+    config::{ApiRole, Config},
     ops::{Ops, Shutdown},
     store::Store,
-    types::{MailId, ProjectKey, Time},
+    types::{Actor, MailId, ProjectKey, Time},
     verify::{PageView, Verify},
 };
 pub use server::serve;
@@ -49,11 +49,12 @@ pub type Explain = Arc<
         + Sync,
 >;
 
-/// A dropped mail, decided again; the project where it was dropped for several.
+/// A dropped mail, decided again; the project where it was dropped for several; who asks for it.
 pub type Reprocess = Arc<
     dyn Fn(
             MailId,
             Option<ProjectKey>,
+            Actor,
         ) -> Pin<Box<dyn Future<Output = Result<serde_json::Value, NotReprocessed>> + Send>>
         + Send
         + Sync,
@@ -107,6 +108,13 @@ struct Context {
 
 /// What every handler takes.
 type App = axum::extract::State<Arc<Context>>;
+
+/// Who calls the API: the token that was shown.
+#[derive(Debug, Clone)]
+struct Caller {
+    name: Actor,
+    role: ApiRole,
+}
 
 /// Who is at the other end of the connection; the address of the proxy where one stands in front.
 #[derive(Debug, Clone, Copy)]

@@ -234,7 +234,8 @@ fn config() -> Config {
             listen: address,
             admin_listen: None,
             public_url: "https://help.example.com".into(),
-            admin_token: Some(AdminToken(TOKEN.into())),
+            admin_token: None,
+            tokens: vec![ApiToken::new("admin".parse().unwrap(), ApiRole::Admin, TOKEN)],
         },
         store: StoreConfig {
             path: "data".into(),
@@ -329,7 +330,7 @@ impl Server {
             store: dynamic,
             config: Arc::clone(&config),
             ops,
-            reprocess: Arc::new(|_, _| {
+            reprocess: Arc::new(|_, _, _| {
                 Box::pin(async { Err(super::NotReprocessed::NotFound("There is none.".to_owned())) })
             }),
             explain: Arc::new(|question| {

@@ -7,6 +7,7 @@ use crate::types::{Time, VerificationToken};
 
 mod accounts;
 mod requests;
+mod roles;
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
@@ -160,7 +161,7 @@ async fn the_api_wants_its_token() {
     assert_eq!(server.api("GET", "/nothing", None).await.status, 404);
 
     let mut without = (**server.config.load()).clone();
-    without.http.admin_token = None;
+    without.http.tokens.clear();
     server.config.store(without.into());
     let off = server.api("GET", "/held", None).await;
     assert_eq!(off.status, 403);

@@ -170,6 +170,7 @@ impl<'a> Incoming<'a> {
             request: entry.request.as_ref().map(ToString::to_string),
             held: entry.held.map(|held| held.to_string()),
             basis: None,
+            actor: None,
             bytes: self.raw.len() as u64,
             peer: Some(self.envelope.peer),
             session: Some(self.envelope.session),

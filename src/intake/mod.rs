@@ -217,7 +217,7 @@ impl Intake {
         }
         if let Some(account) = &intentions.new_account {
             let kind = account.kind.as_str();
-            AccountCreated { address: &account.address, kind, by: "mail" }.emit(&self.ops);
+            AccountCreated { address: &account.address, kind, by: "mail", actor: None }.emit(&self.ops);
         }
         for (decision, entry) in intentions.decisions.iter().zip(&committed.entries) {
             incoming.decided(decision, entry, elapsed).emit(&self.ops);

@@ -80,6 +80,7 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
     let plan = Plan {
         at: planning.now,
         fences: fences.collect(),
+        actor: None,
         spend: None,
         mail: Some(NewMail { facts: incoming.facts(), raw }),
         effects,

@@ -13,7 +13,7 @@ use crate::{
     ops::{self, Event, MailDecided},
     smtp::{Envelope, Recipient, Route},
     store::{CommitError, CommittedEntry, Dropped, Effect, Plan, StoreError},
-    types::{MailId, ProjectKey, Standing, Time},
+    types::{Actor, MailId, ProjectKey, Standing, Time},
 };
 
 /// What came of it.
@@ -71,11 +71,12 @@ impl Intake {
         &self,
         mail: MailId,
         project: Option<ProjectKey>,
+        actor: &Actor,
     ) -> Result<Reprocessed, NotReprocessed> {
         for _ in 0..MOST_TRIES {
             let dropped = self.dropped(mail, project.as_ref()).await?;
             let raw = self.raw_of(&dropped).await?;
-            if let Some(done) = self.decide_again(&dropped, raw).await? {
+            if let Some(done) = self.decide_again(&dropped, raw, actor).await? {
                 return Ok(done);
             }
         }
@@ -87,6 +88,10 @@ impl Intake {
         let came = mail.uuid().get_timestamp().map_or(0, |stamp| stamp.to_unix().0);
         let since = Time::from_millis(i64::try_from(came).unwrap_or(0).saturating_mul(1000));
         let mut found = self.store.dropped(mail, since).await?;
+        if found.is_empty() {
+            // While a clock that was set back catches up, ids carry a later time than their mails.
+            found = self.store.dropped(mail, Time::default()).await?;
+        }
         found.retain(|dropped| project.is_none_or(|project| dropped.entry.project == *project));
         if found.len() > 1 {
             let keys = found.into_iter().map(|dropped| dropped.entry.project);
@@ -113,6 +118,7 @@ impl Intake {
         &self,
         dropped: &Dropped,
         raw: Bytes,
+        actor: &Actor,
     ) -> Result<Option<Reprocessed>, NotReprocessed> {
         let config = self.config.load_full();
         if config.project(&dropped.entry.project).is_none() {
@@ -138,6 +144,7 @@ impl Intake {
             return Err(NotReprocessed::WouldDrop(decision.reason));
         }
         mark(&mut plan, dropped);
+        plan.actor = Some(actor.clone());
         let committed = match self.store.commit(plan).await {
             Ok(committed) => committed,
             Err(CommitError::Stale | CommitError::Duplicate(_) | CommitError::Gone) => return Ok(None),
@@ -146,11 +153,13 @@ impl Intake {
         let entry = committed.entries.into_iter().next().ok_or(NotReprocessed::NotFound)?;
         if let Some(account) = &intentions.new_account {
             let kind = account.kind.as_str();
-            ops::AccountCreated { address: &account.address, kind, by: "reprocess" }.emit(&self.ops);
+            let actor = Some(actor.as_str());
+            ops::AccountCreated { address: &account.address, kind, by: "reprocess", actor }.emit(&self.ops);
         }
         MailDecided {
             mail_id: dropped.facts.id.to_string(),
             basis: Some(Basis::Reprocessed.as_str()),
+            actor: Some(actor.as_str()),
             peer: None,
             session: None,
             ..incoming.decided(decision, &entry, Duration::ZERO)

@@ -195,6 +195,8 @@ pub struct MailDecided<'a> {
     pub held: Option<String>,
     /// What ended the hold; `None` at intake.
     pub basis: Option<&'static str>,
+    /// Who asked for it by the API.
+    pub actor: Option<&'a str>,
     /// Size of the mail.
     pub bytes: u64,
     /// The relay it came from, at intake.
@@ -243,6 +245,7 @@ impl Event for MailDecided<'_> {
             request = self.request.as_deref(),
             held = self.held.as_deref(),
             basis = self.basis,
+            actor = self.actor,
             bytes = self.bytes,
             peer = self.peer.map(|peer| peer.to_string()).as_deref(),
             session = self.session.map(|session| session.to_string()).as_deref(),
@@ -499,6 +502,29 @@ impl Event for OutboundUnsettled<'_> {
     }
 }
 
+/// `verification.resent`: a further verification mail was asked for and waits in the outbox.
+pub struct VerificationResent<'a> {
+    /// To whom.
+    pub address: &'a EmailAddress,
+    /// Which verification.
+    pub verification: String,
+    /// Who asked for it by the API; `None`: the reader of an expired link's page.
+    pub actor: Option<&'a str>,
+}
+
+impl Event for VerificationResent<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(
+            ops,
+            Level::INFO,
+            "verification.resent",
+            address = ops.log_address(self.address),
+            verification = self.verification,
+            actor = self.actor
+        );
+    }
+}
+
 /// `verification.redeemed`: somebody has used a link.
 pub struct VerificationRedeemed<'a> {
     /// Whose address is proven.
@@ -571,8 +597,10 @@ pub struct AccountCreated<'a> {
     pub address: &'a EmailAddress,
     /// internal or portal-only.
     pub kind: &'static str,
-    /// What made it: `mail`, `verification`, `release`, `api`.
+    /// What made it: `mail`, `verification`, `release`, `reprocess`, `api`.
     pub by: &'static str,
+    /// Who asked for it by the API.
+    pub actor: Option<&'a str>,
 }
 
 impl Event for AccountCreated<'_> {
@@ -584,20 +612,41 @@ impl Event for AccountCreated<'_> {
             "account.created",
             address = ops.log_address(self.address),
             kind = self.kind,
-            by = self.by
+            by = self.by,
+            actor = self.actor
         );
     }
 }
 
-/// `account.deactivated`.
-pub struct AccountDeactivated<'a> {
+/// `account.changed`, `account.deactivated`, `account.deleted`: somebody has changed an account by the API.
+pub struct AccountChanged<'a> {
     /// The address.
     pub address: &'a EmailAddress,
+    /// How.
+    pub how: AccountChange,
+    /// Who.
+    pub actor: &'a str,
 }
 
-impl Event for AccountDeactivated<'_> {
+/// What was done to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountChange {
+    /// Its name, role, projects or status is another; it was not kept out by it.
+    Edited,
+    /// It is kept out.
+    Deactivated,
+    /// It is gone.
+    Deleted,
+}
+
+impl Event for AccountChanged<'_> {
     fn emit(self, ops: &Ops) {
-        line!(ops, Level::INFO, "account.deactivated", address = ops.log_address(self.address));
+        let (address, actor) = (ops.log_address(self.address), self.actor);
+        match self.how {
+            AccountChange::Edited => line!(ops, Level::INFO, "account.changed", address, actor),
+            AccountChange::Deactivated => line!(ops, Level::INFO, "account.deactivated", address, actor),
+            AccountChange::Deleted => line!(ops, Level::INFO, "account.deleted", address, actor),
+        }
     }
 }
 
@@ -608,15 +657,17 @@ pub struct RequestStatusChanged<'a> {
     pub request: &'a RequestId,
     /// Whether it is closed now.
     pub closed: bool,
+    /// Who.
+    pub actor: &'a str,
 }
 
 impl Event for RequestStatusChanged<'_> {
     fn emit(self, ops: &Ops) {
-        let request = self.request.to_string();
+        let (request, actor) = (self.request.to_string(), self.actor);
         if self.closed {
-            line!(ops, Level::INFO, "request.closed", request);
+            line!(ops, Level::INFO, "request.closed", request, actor);
         } else {
-            line!(ops, Level::INFO, "request.reopened", request);
+            line!(ops, Level::INFO, "request.reopened", request, actor);
         }
     }
 }
@@ -642,6 +693,10 @@ pub struct HttpAnswered<'a> {
     pub method: &'a str,
     /// The matched route, such as `/verify/{token}`.
     pub route: &'a str,
+    /// Who called the API.
+    pub actor: Option<&'a str>,
+    /// Whether it may have changed something by the API: such a line is INFO.
+    pub changes: bool,
     /// The status code.
     pub status: u16,
     /// From the request's head to the answer's.
@@ -652,15 +707,13 @@ impl Event for HttpAnswered<'_> {
     fn emit(self, ops: &Ops) {
         let labels = RequestLabels { route: self.route.to_owned(), status: self.status };
         ops.metrics.http_requests.get_or_create(&labels).inc();
-        line!(
-            ops,
-            Level::DEBUG,
-            "http.answered",
-            method = self.method,
-            route = self.route,
-            status = self.status,
-            elapsed_ms = millis(self.elapsed)
-        );
+        let Self { method, route, status, actor, .. } = self;
+        let elapsed_ms = millis(self.elapsed);
+        if self.changes {
+            line!(ops, Level::INFO, "http.answered", method, route, status, actor, elapsed_ms);
+        } else {
+            line!(ops, Level::DEBUG, "http.answered", method, route, status, actor, elapsed_ms);
+        }
     }
 }
 
@@ -696,19 +749,21 @@ impl Event for StoreOpened<'_> {
 }
 
 /// `store.compacted`: what was past its retention is gone.
-pub struct StoreCompacted {
+pub struct StoreCompacted<'a> {
     parts: [u64; 4],
     took: Duration,
+    actor: Option<&'a str>,
 }
 
-impl StoreCompacted {
-    /// Decisions retired, segments written anew, files removed, bytes given back; and how long it took.
-    pub fn new(parts: [u64; 4], took: Duration) -> Self {
-        Self { parts, took }
+impl<'a> StoreCompacted<'a> {
+    /// Decisions retired, segments written anew, files removed, bytes given back; how long it took; and who asked for it by
+    /// the API.
+    pub fn new(parts: [u64; 4], took: Duration, actor: Option<&'a str>) -> Self {
+        Self { parts, took, actor }
     }
 }
 
-impl Event for StoreCompacted {
+impl Event for StoreCompacted<'_> {
     fn emit(self, ops: &Ops) {
         let [decisions, segments, files, freed] = self.parts;
         let took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
@@ -720,7 +775,8 @@ impl Event for StoreCompacted {
             segments = segments,
             files = files,
             freed = freed,
-            took_ms = took_ms
+            took_ms = took_ms,
+            actor = self.actor
         );
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn config(relay: Relay) -> Config {
             admin_listen: None,
             public_url: "https://help.example.com".to_owned(),
             admin_token: None,
+            tokens: Vec::new(),
         },
         retention: Retention {
             dropped_mail: Keep::For(Duration::ZERO),

@@ -13,8 +13,8 @@ use crate::{
     access::{Basis, Check, Reason, RecordedFacts},
     smtp::Protocol,
     types::{
-        Account, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, RequestId, SessionId, Standing, Time,
-        TokenDigest, VerificationId,
+        Account, Actor, DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, RequestId, SessionId, Standing,
+        Time, TokenDigest, VerificationId,
     },
 };
 
@@ -31,6 +31,9 @@ pub struct Plan {
     /// The senders whose versions it was decided on. Every plan that touches a sender carries its fence; only the import
     /// of accounts touches more than one.
     pub fences: Vec<Fence>,
+    /// Who asked for it by the API; in the journal alone. None of what changes by mail, by a link or by time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
     /// The verification that this plan ends; it must be pending.
     pub spend: Option<Spend>,
     /// The mail that it brings in, if any; [`Effect::Record`] is about this mail.

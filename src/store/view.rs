@@ -11,7 +11,7 @@ use super::{
 use crate::{
     access::{Basis, Check, Outcome, Reason, RecordedFacts},
     types::{
-        Account, AccountKind, DeliveryId, Domain, EmailAddress, HeldId, MailId, ProjectKey, RequestId,
+        Account, AccountKind, Actor, DeliveryId, Domain, EmailAddress, HeldId, MailId, ProjectKey, RequestId,
         Standing, Time, VerificationId,
     },
 };
@@ -331,6 +331,8 @@ pub struct DecisionRow {
     pub reason: Reason,
     /// What ended the hold, where this is the end of one.
     pub basis: Option<Basis>,
+    /// Who asked for it by the API, if anybody did.
+    pub actor: Option<Actor>,
     /// All checks.
     pub trail: Vec<Check>,
     /// The version of the settings.

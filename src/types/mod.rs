@@ -1,6 +1,7 @@
 //! Values that every other module speaks of: addresses, ids, times, accounts. Parsed and normalised once, here; pure.
 
 mod account;
+mod actor;
 mod address;
 mod id;
 mod minted;
@@ -9,6 +10,7 @@ mod time;
 mod token;
 
 pub use account::{Account, AccountKind, AccountStatus, Role};
+pub use actor::{Actor, ActorError};
 pub use address::{AddressError, Domain, DomainError, EmailAddress};
 pub use id::{DeliveryId, HeldId, IdError, MailId, ProjectKey, RequestId, SessionId, VerificationId};
 pub use minted::{MintKey, MintedId};

@@ -1,4 +1,4 @@
-//! The first look at a link, and a new link for mail that still waits: asked for by the reader of an expired one, or by an administrator.
+//! The first look at a link, and a new link for mail that still waits: asked for by the reader of an expired one, or by the API.
 
 use super::{
     answer::{NewLink, VerifyError},
@@ -7,8 +7,9 @@ use super::{
     service::{Step, Verify, again},
 };
 use crate::{
+    ops::{Event, VerificationResent},
     store::{DeliveryState, Effect, HeldRow, Plan, VerificationMail, VerificationView},
-    types::{EmailAddress, HeldId, Time, VerificationId, VerificationToken},
+    types::{Actor, EmailAddress, HeldId, Time, VerificationId, VerificationToken},
 };
 
 impl Verify {
@@ -16,8 +17,10 @@ impl Verify {
     pub(super) async fn note_first_look(&self, verification: VerificationId) {
         let at = self.ops.clock.now();
         let effects = vec![Effect::MarkOpened(verification)];
-        let noted =
-            self.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await;
+        let noted = self
+            .store
+            .commit(Plan { at, fences: Vec::new(), actor: None, spend: None, mail: None, effects })
+            .await;
         // A look that can't be noted is no reason not to show the page.
         if noted.is_ok() {
             self.ops.metrics.step("opened");
@@ -42,12 +45,12 @@ impl Verify {
             return Ok(NewLink::Nothing);
         };
         let VerificationView { id, address, .. } = found.verification;
-        self.repeat(|| self.try_new_link(&address, Some(id))).await
+        self.repeat(|| self.try_new_link(&address, Some(id), None)).await
     }
 
-    /// A new verification mail for an administrator who asks for it, within the caps. `NotFound` when nothing waits.
-    pub async fn resend(&self, address: &EmailAddress) -> Result<NewLink, VerifyError> {
-        match self.repeat(|| self.try_new_link(address, None)).await? {
+    /// A new verification mail for one who asks for it by the API, within the caps. `NotFound` when nothing waits.
+    pub async fn resend(&self, address: &EmailAddress, actor: &Actor) -> Result<NewLink, VerifyError> {
+        match self.repeat(|| self.try_new_link(address, None, Some(actor))).await? {
             NewLink::Nothing => Err(VerifyError::NotFound),
             sent => Ok(sent),
         }
@@ -57,6 +60,7 @@ impl Verify {
         &self,
         address: &EmailAddress,
         verification: Option<VerificationId>,
+        actor: Option<&Actor>,
     ) -> Result<Step<NewLink>, VerifyError> {
         let view = self.view(address).await?;
         let first = view.held.first().copied();
@@ -85,8 +89,13 @@ impl Verify {
         let mut plan = plan::about(address, &view, now);
         plan.effects =
             self.planned(|planning| vec![planning.mail(address, pending, at, &Answered::from(&row))]);
+        plan.actor = actor.cloned();
         match self.store.commit(plan).await {
-            Ok(_) => Ok(Step::Done(answer)),
+            Ok(_) => {
+                let (verification, actor) = (pending.to_string(), actor.map(Actor::as_str));
+                VerificationResent { address, verification, actor }.emit(&self.ops);
+                Ok(Step::Done(answer))
+            }
             Err(error) => again(error),
         }
     }

@@ -13,8 +13,8 @@ use crate::{
         SenderView, Spend,
     },
     types::{
-        Account, AccountKind, AccountStatus, DeliveryId, EmailAddress, HeldId, ProjectKey, Role, Standing,
-        Time, TokenSeal, VerificationId, VerificationToken,
+        Account, AccountKind, AccountStatus, Actor, DeliveryId, EmailAddress, HeldId, ProjectKey, Role,
+        Standing, Time, TokenSeal, VerificationId, VerificationToken,
     },
 };
 
@@ -154,6 +154,7 @@ pub(super) fn about(address: &EmailAddress, view: &SenderView, now: Time) -> Pla
     Plan {
         at: now,
         fences: vec![Fence { address: address.clone(), version: view.version }],
+        actor: None,
         spend: None,
         mail: None,
         effects: Vec::new(),
@@ -225,6 +226,14 @@ pub(super) struct Ending {
     pub plan: Plan,
     /// The account that comes to be with it.
     pub account: Option<Account>,
+}
+
+impl Ending {
+    /// The same, asked for by the API.
+    pub(super) fn asked_by(mut self, actor: Option<&Actor>) -> Self {
+        self.plan.actor = actor.cloned();
+        self
+    }
 }
 
 /// Decides a held mail again from check 5 on, its sender proven (access-rules: *Holds*).

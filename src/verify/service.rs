@@ -20,7 +20,7 @@ use crate::{
         CommitError, Committed, Effect, HeldRow, Plan, SenderView, Store, StoreError, TokenView,
         VerificationState, VerificationView,
     },
-    types::{Account, EmailAddress, HeldId, Standing, TokenSeal, VerificationToken},
+    types::{Account, Actor, EmailAddress, HeldId, Standing, TokenSeal, VerificationToken},
 };
 
 /// How often a plan is made anew before the store counts as not available: with jitter between, some hundred
@@ -80,14 +80,14 @@ impl Verify {
     }
 
     /// An administrator's release of one mail.
-    pub async fn release(&self, held: HeldId) -> Result<Release, VerifyError> {
-        self.repeat(|| self.try_release(held)).await
+    pub async fn release(&self, held: HeldId, actor: &Actor) -> Result<Release, VerifyError> {
+        self.repeat(|| self.try_release(held, actor)).await
     }
 
     /// An administrator's discard of one mail.
-    pub async fn discard(&self, held: HeldId) -> Result<(), VerifyError> {
+    pub async fn discard(&self, held: HeldId, actor: &Actor) -> Result<(), VerifyError> {
         let why = (Reason::HoldDiscarded, Basis::Discarded);
-        match self.drop_held(held, why).await? {
+        match self.drop_held(held, why, Some(actor)).await? {
             Some(_) => Ok(()),
             None => Err(VerifyError::NotFound),
         }
@@ -98,9 +98,12 @@ impl Verify {
         &self,
         held: HeldId,
         why: (Reason, Basis),
+        actor: Option<&Actor>,
     ) -> Result<Option<HeldRow>, VerifyError> {
         self.repeat(|| {
-            self.try_end(held, why.1, |planning, row, view| Some(plan::dropped(planning, row, view, why)))
+            self.try_end(held, why.1, |planning, row, view| {
+                Some(plan::dropped(planning, row, view, why).asked_by(actor))
+            })
         })
         .await
     }
@@ -219,7 +222,7 @@ impl Verify {
                 VerificationRedeemed { address, verification, handed_on, not_mine }.emit(&self.ops);
                 for effect in &plan.effects {
                     if let Effect::PutAccount(account) = effect {
-                        self.account_created(account, "verification");
+                        self.account_created(account, "verification", None);
                     }
                 }
                 TokenAnswer::Redeemed(Redeemed { handed_on, not_mine })
@@ -233,10 +236,11 @@ impl Verify {
         }
     }
 
-    async fn try_release(&self, held: HeldId) -> Result<Step<Release>, VerifyError> {
+    async fn try_release(&self, held: HeldId, actor: &Actor) -> Result<Step<Release>, VerifyError> {
         let Some(row) = self.store.held(held).await? else { return Err(VerifyError::NotFound) };
         let view = self.release_view(&row).await?;
         let ending = self.planned(|planning| plan::released(planning, &row, &view, Basis::Released));
+        let ending = ending.asked_by(Some(actor));
         if ending.reason.outcome() != Outcome::Create {
             return Ok(Step::Done(Release::WouldDrop(ending.reason)));
         }
@@ -293,6 +297,7 @@ impl Verify {
         (basis, committed): (Basis, &Committed),
     ) {
         let config = self.config.load();
+        let actor = ending.plan.actor.as_ref();
         let lists = &config.access;
         let domain = row.sender.domain();
         let membership = DomainMembership::new(
@@ -301,7 +306,7 @@ impl Verify {
         );
         if let Some(account) = &ending.account {
             let by = if basis == Basis::Released { "release" } else { "verification" };
-            self.account_created(account, by);
+            self.account_created(account, by, actor);
         }
         let request = committed.entries.first().and_then(|entry| entry.request.as_ref());
         MailDecided {
@@ -319,6 +324,7 @@ impl Verify {
             request: request.map(ToString::to_string),
             held: Some(row.id.to_string()),
             basis: Some(basis.as_str()),
+            actor: actor.map(Actor::as_str),
             bytes: row.size,
             peer: None,
             session: None,
@@ -327,8 +333,9 @@ impl Verify {
         .emit(&self.ops);
     }
 
-    fn account_created(&self, account: &Account, by: &'static str) {
-        AccountCreated { address: &account.address, kind: account.kind.as_str(), by }.emit(&self.ops);
+    fn account_created(&self, account: &Account, by: &'static str, actor: Option<&Actor>) {
+        let (kind, actor) = (account.kind.as_str(), actor.map(Actor::as_str));
+        AccountCreated { address: &account.address, kind, by, actor }.emit(&self.ops);
     }
 
     pub(super) async fn view(&self, address: &EmailAddress) -> Result<SenderView, VerifyError> {

@@ -131,7 +131,7 @@ impl Verify {
         match &job.kind {
             JobKind::Release { release, not_mine, .. } => {
                 for held in not_mine {
-                    self.drop_held(*held, (Reason::NotMine, Basis::NotMine)).await?;
+                    self.drop_held(*held, (Reason::NotMine, Basis::NotMine), None).await?;
                 }
                 for held in release {
                     self.release_verified(*held).await?;

@@ -99,7 +99,7 @@ class Machine:
         shutil.copy(source / built, clone / "target/release/vestibule")
         if package:
             shutil.copy(source / package, clone / "vestibule_0.1.0-1_amd64.deb")
-        self.at("/run/docs.cwd").write_text("/root/vestibule\n")
+        self.new_shell()
         for name in SHIMS:
             shutil.copy(source / "tests/docs" / name, self.at("/usr/local/bin"))
 
@@ -116,9 +116,13 @@ class Machine:
             if self.start("newaliases; postfix start", output).wait() != 0:
                 raise SystemExit((self.folder / "postfix.out").read_text())
 
+    def new_shell(self):
+        """As after a login: in the clone, without variables of one's own."""
+        self.at("/run/docs.shell").write_text("cd /root/vestibule\n")
+
     def start(self, command, output):
-        """Starts a command in bash, where the one before it has ended."""
-        script = f'cd "$(cat /run/docs.cwd)"\n{command}\n__status=$?; pwd >/run/docs.cwd; exit $__status'
+        """Starts a command in bash, in the folder and with the variables that the one before it has left."""
+        script = f'. /run/docs.shell\n{command}\n__status=$?; {{ export -p; echo "cd $PWD"; }} >/run/docs.shell; exit $__status'
         return subprocess.Popen(
             ["chroot", str(self.root), "/bin/bash", "-c", script],
             env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,

@@ -5,7 +5,8 @@ What stands below is what it prints, on standard output and standard error:
 
 - a line `…` stands for lines of any number, `…` within a line for anything;
 - times may be other ones, and blanks more or fewer where there are at least two;
-- an id (a UUID, a link's token) stands for one of the run: the same one wherever the page has it, in later commands too.
+- an id (a UUID, a link's token, a SHA-256) stands for one of the run: the same one wherever the page has it, in later commands and
+  files too.
 
 It ends with exit code 0, or with N where the command ends in `# exit code N`. One that ends in `# until Ctrl-C` is stopped once
 it has printed what is shown.
@@ -22,9 +23,12 @@ from dataclasses import dataclass, field
 
 UUID = r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
 TOKEN = r"(?<=/verify/)[A-Za-z0-9_-]{43}"
-ID = re.compile(f"{UUID}|{TOKEN}")
+DIGEST = r"\b[0-9a-f]{64}\b"
+ID = re.compile(f"{UUID}|{TOKEN}|{DIGEST}")
+# By their lengths.
+KINDS = {36: UUID, 43: "[A-Za-z0-9_-]{43}", 64: DIGEST}
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z"
-LOOSE = re.compile(f"(?P<id>{UUID}|{TOKEN})|(?P<time>{TIME})|(?P<any>…)|(?P<blanks> {{2,}})")
+LOOSE = re.compile(f"(?P<id>{ID.pattern})|(?P<time>{TIME})|(?P<any>…)|(?P<blanks> {{2,}})")
 SKIP = "# not run by the tests: "
 SOURCES = {"# from the package": "package", "# from a clone": "clone"}
 
@@ -126,9 +130,9 @@ class Names:
     def __init__(self):
         self.known = {}
 
-    def replaced(self, command):
-        """The command with the ids of the run."""
-        return ID.sub(lambda found: self.known.get(found[0], found[0]), command)
+    def replaced(self, text):
+        """The text with the ids of the run."""
+        return ID.sub(lambda found: self.known.get(found[0], found[0]), text)
 
     def learn(self, found):
         """Takes over the ids of a match."""
@@ -173,4 +177,4 @@ class Names:
         if name in new:
             return f"(?P={new[name]})"
         new[name] = f"id{len(new)}"
-        return f"(?P<{new[name]}>{UUID if len(name) == 36 else '[A-Za-z0-9_-]{43}'})"
+        return f"(?P<{new[name]}>{KINDS[len(name)]})"

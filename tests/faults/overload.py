@@ -40,6 +40,10 @@ class Share:
     def take(self, daemon):
         (self.path / "cgroup.procs").write_text(str(daemon.child.pid))
 
+    def release(self, daemon):
+        """Gives it all of the machine again."""
+        (self.path.parent / "cgroup.procs").write_text(str(daemon.child.pid))
+
 
 def shares():
     """Why there are none, or nothing."""
@@ -168,6 +172,7 @@ def rate(rounds):
         only_temporary(tally)
         check_time(longest < DEADLINE, f"a mail waited {longest:.1f} s for its 250")
         served_again(site, daemon)
+        share.release(daemon)
         settle(daemon)
         books(daemon, site.acked)
         check(daemon.terminate(60) == 0, "SIGTERM: not 0")

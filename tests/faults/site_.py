@@ -363,8 +363,8 @@ def read_bodies(daemon, requests, acked):
 _executables = []
 
 
-def in_process(test, **environment):
-    """Runs one test of the integration tests' binary, which is built at the first call; answers what it wrote."""
+def executable():
+    """The integration tests' binary, built at the first call."""
     if not _executables:
         built = subprocess.run(["cargo", "test", "--locked", "--test", "it", "--no-run", "--message-format=json"],
                                cwd=ROOT, capture_output=True, text=True)
@@ -372,7 +372,12 @@ def in_process(test, **environment):
         lines = [json.loads(line) for line in built.stdout.splitlines()]
         _executables.extend(line["executable"] for line in lines
                             if line.get("executable") and line["target"]["name"] == "it")
-    run = subprocess.run([_executables[0], "--include-ignored", "--exact", "--nocapture", test],
+    return _executables[0]
+
+
+def in_process(test, **environment):
+    """Runs one of the integration tests; answers what it wrote."""
+    run = subprocess.run([executable(), "--include-ignored", "--exact", "--nocapture", test],
                          env=environment, capture_output=True, text=True)
     check(run.returncode == 0 and "1 passed" in run.stdout, f"{test}: {run.stdout}{run.stderr}")
     return run.stderr

@@ -13,7 +13,11 @@ use crate::daemon::{SITE, TOKEN};
 /// Runs the binary to its end, away from any configuration of the machine.
 pub(crate) fn vestibule(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-    command.env_remove("VESTIBULE_TOKEN").env("NO_COLOR", "1").current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command
+        .env_remove("VESTIBULE_TOKEN")
+        .env_remove("VESTIBULE_URL")
+        .env("NO_COLOR", "1")
+        .current_dir(env!("CARGO_TARGET_TMPDIR"));
     command.args(args).output().unwrap()
 }
 

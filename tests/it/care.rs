@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
+use vestibule::ops::time_ordered_uuid;
 
 use crate::{
     binary::{Served, stderr, stdout, vestibule},
@@ -97,8 +98,8 @@ fn what_root_restores_and_cares_for_belongs_to_the_owner_of_the_folder() {
     fill(&served);
     let (config, backup) = (served.config(), served.folder.path().join("backup"));
     let backup = backup.to_str().unwrap();
-    served.ask(&["backup", backup, "--with-secret", "--config", config.to_str().unwrap()]);
-    served.stop();
+    let output = served.ask(&["backup", backup, "--with-secret", "--config", config.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
     for command in [&["restore", backup][..], &["store", "check"], &["store", "compact"]] {
         let output = vestibule(&[command, &["--config", &there]].concat());
         assert!(output.status.success(), "{command:?}: {}", stderr(&output));
@@ -108,6 +109,7 @@ fn what_root_restores_and_cares_for_belongs_to_the_owner_of_the_folder() {
         let others: Vec<_> = owners.iter().filter(|(uid, _)| *uid != NOBODY).collect();
         assert!(others.is_empty(), "{command:?}: {others:?}");
     }
+    served.stop();
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -217,6 +219,18 @@ async fn a_mistaken_drop_is_decided_again_once() {
     assert_eq!((status, &again["became"]), (409, &"IT-1".into()), "{again}");
     let none = "/api/v1/decisions/0192f0c1-7a3e-7bbb-8f00-3d4e5f60718a/reprocess";
     assert_eq!(ask(&daemon, "POST", none).await.0, 404);
+    daemon.stop().await;
+}
+
+/// Ids never go back with the clock, so that of this mail says an hour that it did not come in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_is_found_where_the_clock_was_set_back() {
+    let daemon = Daemon::start().await;
+    time_ordered_uuid(START.plus(Duration::from_hours(1)));
+    daemon.mail("eve@stranger.example", &["it@help.example.com"], "hello").await;
+    let id = decision(&daemon, "eve@stranger.example").await["mail_id"].as_str().unwrap().to_owned();
+    let (status, refused) = ask(&daemon, "POST", &format!("/api/v1/decisions/{id}/reprocess")).await;
+    assert_eq!((status, &refused["reason"]), (409, &"domain-not-allowed".into()), "{refused}");
     daemon.stop().await;
 }
 

@@ -290,6 +290,22 @@ fn secrets_never_show() {
     assert_eq!(other.version, config.version, "secrets are no part of the version");
 }
 
+/// Whoever reads the log learns whose tokens there are, and nothing by which one could be guessed.
+#[test]
+fn named_tokens_show_their_names_and_roles_alone() {
+    let config = good("good-http-tokens.toml");
+    let shown = [config.effective(), format!("{config:?}")];
+    for text in &shown {
+        for part in ["hunter2", "0123456789abcdef", "f3847f837a4e"] {
+            assert!(!text.to_lowercase().contains(part), "{part}: {text}");
+        }
+    }
+    let told: Vec<_> =
+        config.http.tokens.iter().map(|token| (token.name.as_str(), token.role.as_str())).collect();
+    assert_eq!(told, [("admin", "admin"), ("anna", "help-desk"), ("grafana", "read")]);
+    assert!(shown[0].contains(r#"{"name":"anna","role":"help-desk","token":"***"}"#), "{}", shown[0]);
+}
+
 #[test]
 fn the_version_tells_settings_apart() {
     let base = fs::read_to_string(root().join("fixtures/config/good-minimal.toml")).unwrap();

@@ -37,6 +37,7 @@ mod supervisor; // what systemd is told
 mod support; // what several of them need
 mod thread; // five mails of two people, as their programs write them, with machines in between
 mod threats; // tests/THREATS.md: attacks on the whole daemon
+mod tokens; // who may call the API, and who did it
 mod verification; // hold, mail, page, redeem, release
 mod verify_mode; // SPF, DKIM, DMARC and ARC, on a whole daemon
 mod watch; // gauges, counters and the audit log, as an operator reads them

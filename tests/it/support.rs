@@ -33,6 +33,7 @@ pub(crate) fn config() -> Config {
             admin_listen: None,
             public_url: "http://127.0.0.1:8025".to_owned(),
             admin_token: None,
+            tokens: Vec::new(),
         },
         store: StoreConfig {
             path: PathBuf::from("data"),

@@ -1,7 +1,7 @@
-//! Accounts. Who calls is a site administrator: any kind, any domain, any role (access-rules: *Accounts*).
+//! Accounts. Who changes them is a site administrator: any kind, any domain, any role (access-rules: *Accounts*).
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::Path,
     http::{HeaderName, StatusCode, header::LOCATION},
 };
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    http::{App, problem::Problem},
+    http::{App, Caller, problem::Problem},
     store::AccountFilter,
     types::{Account, AccountKind, AccountStatus, EmailAddress, ProjectKey, Role, Time},
 };
@@ -168,13 +168,14 @@ type Created = (StatusCode, [(HeaderName, String); 1], Json<Value>);
 /// `POST /accounts`.
 pub(super) async fn create(
     app: App,
+    Extension(caller): Extension<Caller>,
     params: Params,
     Body(new): Body<NewAccount>,
 ) -> Result<Created, Problem> {
     params.done()?;
     let account =
         new.account(&app.state.config.load(), app.state.ops.clock.now()).map_err(Problem::unprocessable)?;
-    change::change(&app, &new.address, |before| match before {
+    change::change(&app, &caller.name, &new.address, |before| match before {
         Some(there) => {
             let detail = format!("{} has an account already.", there.address);
             Err(Problem::new(StatusCode::CONFLICT, detail).with("kind", there.kind.as_str()))
@@ -197,6 +198,7 @@ pub(super) async fn one(app: App, Path(text): Path<String>, params: Params) -> R
 /// `PATCH /accounts/ADDRESS`. What waits for the address is not touched.
 pub(super) async fn patch(
     app: App,
+    Extension(caller): Extension<Caller>,
     Path(text): Path<String>,
     params: Params,
     Body(patch): Body<Patch>,
@@ -206,7 +208,7 @@ pub(super) async fn patch(
     if patch.is_empty() {
         return Err(Problem::unprocessable("Nothing to change: give status, role, projects or name."));
     }
-    let changed = change::change(&app, &address, |before| {
+    let changed = change::change(&app, &caller.name, &address, |before| {
         let before = before.ok_or_else(|| missing(&address))?;
         let after = patch.apply(before, &app.state.config.load()).map_err(Problem::unprocessable)?;
         Ok(Changed::Put(after))
@@ -221,12 +223,13 @@ pub(super) async fn patch(
 /// `DELETE /accounts/ADDRESS`: unknown again. What waits for the address is not touched.
 pub(super) async fn delete(
     app: App,
+    Extension(caller): Extension<Caller>,
     Path(text): Path<String>,
     params: Params,
 ) -> Result<StatusCode, Problem> {
     params.done()?;
     let address = address(&text)?;
-    change::change(&app, &address, |before| {
+    change::change(&app, &caller.name, &address, |before| {
         before.map(|_| Changed::Deleted).ok_or_else(|| missing(&address))
     })
     .await?;

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 
 use crate::{
     http::{App, problem::Problem},
-    ops::{AccountCreated, AccountDeactivated, Event, random},
+    ops::{AccountChange, AccountChanged, AccountCreated, Event, random},
     store::{CommitError, Effect, Fence, Plan},
-    types::{Account, AccountStatus, EmailAddress, Time},
+    types::{Account, AccountStatus, Actor, EmailAddress, Time},
 };
 
 /// How often a change is planned before the client is told to come back.
@@ -22,9 +22,10 @@ pub(super) enum Changed {
     Deleted,
 }
 
-/// Changes one account: `plan` is told its state and says what becomes of it, or why it can't be.
+/// Changes one account for `actor`: `plan` is told its state and says what becomes of it, or why it can't be.
 pub(super) async fn change(
     app: &App,
+    actor: &Actor,
     address: &EmailAddress,
     plan: impl Fn(Option<&Account>) -> Result<Changed, Problem>,
 ) -> Result<Changed, Problem> {
@@ -35,8 +36,8 @@ pub(super) async fn change(
             Changed::Put(account) => Effect::PutAccount(account.clone()),
             Changed::Deleted => Effect::DeleteAccount(address.clone()),
         };
-        if commit(app, vec![fence], vec![effect]).await? {
-            report(app, before.as_ref(), &changed);
+        if commit(app, actor, vec![fence], vec![effect]).await? {
+            report(app, actor, address, before.as_ref(), &changed);
             return Ok(changed);
         }
         pause(attempt).await;
@@ -44,10 +45,11 @@ pub(super) async fn change(
     Err(too_busy())
 }
 
-/// Creates accounts, all or none: `plan` is told which of the addresses are taken, and gives the accounts or says why
+/// Creates accounts for `actor`, all or none: `plan` is told which of the addresses are taken, and gives the accounts or says why
 /// there are none.
 pub(super) async fn create_all(
     app: &App,
+    actor: &Actor,
     addresses: &[EmailAddress],
     plan: impl Fn(&[bool]) -> Result<Vec<Account>, Problem>,
 ) -> Result<(), Problem> {
@@ -61,9 +63,9 @@ pub(super) async fn create_all(
         }
         let accounts = plan(&taken)?;
         let effects = accounts.iter().cloned().map(Effect::PutAccount).collect();
-        if commit(app, fences, effects).await? {
-            for account in accounts {
-                report(app, None, &Changed::Put(account));
+        if commit(app, actor, fences, effects).await? {
+            for account in &accounts {
+                created(app, actor, account);
             }
             return Ok(());
         }
@@ -79,8 +81,9 @@ pub(super) async fn read(app: &App, address: &EmailAddress) -> Result<(Option<Ac
 }
 
 /// Whether the plan was applied; `false` when it rests on what is no longer so.
-async fn commit(app: &App, fences: Vec<Fence>, effects: Vec<Effect>) -> Result<bool, Problem> {
-    let plan = Plan { at: app.state.ops.clock.now(), fences, spend: None, mail: None, effects };
+async fn commit(app: &App, actor: &Actor, fences: Vec<Fence>, effects: Vec<Effect>) -> Result<bool, Problem> {
+    let (at, actor) = (app.state.ops.clock.now(), Some(actor.clone()));
+    let plan = Plan { at, fences, actor, spend: None, mail: None, effects };
     match app.state.store.commit(plan).await {
         Ok(_) => Ok(true),
         Err(CommitError::Stale | CommitError::Gone) => Ok(false),
@@ -100,14 +103,25 @@ fn too_busy() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
 }
 
-fn report(app: &App, before: Option<&Account>, changed: &Changed) {
-    let ops = &app.state.ops;
-    let Changed::Put(account) = changed else { return };
-    let was = before.map(|before| before.status);
-    if was.is_none() {
-        AccountCreated { address: &account.address, kind: account.kind.as_str(), by: "api" }.emit(ops);
-    }
-    if account.status == AccountStatus::Deactivated && was == Some(AccountStatus::Active) {
-        AccountDeactivated { address: &account.address }.emit(ops);
-    }
+fn created(app: &App, actor: &Actor, account: &Account) {
+    let (address, kind) = (&account.address, account.kind.as_str());
+    AccountCreated { address, kind, by: "api", actor: Some(actor.as_str()) }.emit(&app.state.ops);
+}
+
+/// Tells what has become of an account, if it is another than before.
+fn report(app: &App, actor: &Actor, address: &EmailAddress, before: Option<&Account>, changed: &Changed) {
+    let how = match (before, changed) {
+        (None, Changed::Put(account)) => return created(app, actor, account),
+        (_, Changed::Deleted) => AccountChange::Deleted,
+        (Some(before), Changed::Put(account)) if account == before => return,
+        (Some(before), Changed::Put(account)) => {
+            let is_out = |account: &Account| account.status == AccountStatus::Deactivated;
+            if is_out(account) && !is_out(before) {
+                AccountChange::Deactivated
+            } else {
+                AccountChange::Edited
+            }
+        }
+    };
+    AccountChanged { address, how, actor: actor.as_str() }.emit(&app.state.ops);
 }

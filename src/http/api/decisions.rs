@@ -1,12 +1,12 @@
 //! The audit log.
 
-use axum::{Json, extract::Path, http::StatusCode};
+use axum::{Extension, Json, extract::Path, http::StatusCode};
 use serde_json::{Value, json};
 
 use super::params::{self, Params};
 use crate::{
     access::advice,
-    http::{App, NotReprocessed, problem::Problem},
+    http::{App, Caller, NotReprocessed, problem::Problem},
     store::{DecisionFilter, DecisionRow, RawState},
     types::{EmailAddress, MailId},
 };
@@ -45,13 +45,14 @@ fn with_facts(row: &DecisionRow, facts: bool) -> Value {
 /// `POST /decisions/MAIL-ID/reprocess?project=`: a dropped mail is decided again.
 pub(super) async fn reprocess(
     app: App,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     mut params: Params,
 ) -> Result<Json<Value>, Problem> {
     let project = params.optional("project")?;
     params.done()?;
     let id: MailId = id.parse().map_err(|error| Problem::not_found(format!("{error}.")))?;
-    match (app.state.reprocess)(id, project).await {
+    match (app.state.reprocess)(id, project, caller.name).await {
         Ok(done) => Ok(Json(done)),
         Err(NotReprocessed::NotFound(why)) => Err(Problem::not_found(why)),
         Err(NotReprocessed::Gone(until)) => Err(Problem::expired(until)),
@@ -79,6 +80,7 @@ pub(super) fn value(row: &DecisionRow) -> Value {
         "outcome": row.outcome,
         "reason": row.reason,
         "basis": row.basis,
+        "actor": row.actor,
         "decided_by": advice.decided_by,
         "to_change": advice.to_change,
         "trail": row.trail,

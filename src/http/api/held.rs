@@ -1,12 +1,12 @@
 //! Mails that wait.
 
-use axum::{Json, extract::Path, http::StatusCode};
+use axum::{Extension, Json, extract::Path, http::StatusCode};
 use serde_json::{Value, json};
 
 use super::params::{self, Params};
 use crate::{
     access::Reason,
-    http::{App, problem::Problem},
+    http::{App, Caller, problem::Problem},
     store::{HeldFilter, HeldRow},
     types::HeldId,
     verify::Release,
@@ -33,11 +33,12 @@ pub(super) async fn one(app: App, Path(id): Path<String>, params: Params) -> Res
 /// `POST /held/ID/release`: decided again with its sender proven; where that would drop it, nothing changes.
 pub(super) async fn release(
     app: App,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<Value>, Problem> {
     params.done()?;
-    match app.state.verify.release(read(&id)?).await? {
+    match app.state.verify.release(read(&id)?, &caller.name).await? {
         Release::Created { reason, request, project } => Ok(Json(json!({
             "outcome": reason.outcome(),
             "reason": reason,
@@ -54,9 +55,14 @@ fn would_drop(reason: Reason) -> Problem {
 }
 
 /// `DELETE /held/ID`.
-pub(super) async fn discard(app: App, Path(id): Path<String>, params: Params) -> Result<StatusCode, Problem> {
+pub(super) async fn discard(
+    app: App,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<StatusCode, Problem> {
     params.done()?;
-    app.state.verify.discard(read(&id)?).await?;
+    app.state.verify.discard(read(&id)?, &caller.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use axum::{Json, http::StatusCode};
+use axum::{Extension, Json, http::StatusCode};
 use serde_json::{Value, json};
 
 use super::{accounts::NewAccount, body::Body, change, params::Params};
 use crate::{
     config::Config,
-    http::{App, problem::Problem},
+    http::{App, Caller, problem::Problem},
     types::{Account, EmailAddress, Time},
 };
 
@@ -18,6 +18,7 @@ const MAX_ACCOUNTS: usize = 10_000;
 /// `POST /accounts/import?dry_run=true`: an array of new accounts. With `dry_run` only the mistakes are looked for.
 pub(super) async fn import(
     app: App,
+    Extension(caller): Extension<Caller>,
     mut params: Params,
     Body(items): Body<Vec<Value>>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
@@ -32,7 +33,7 @@ pub(super) async fn import(
     if dry_run || !read.mistakes.is_empty() {
         read.check_against(&taken(&app, &read.addresses()).await?)?;
     } else if !read.accounts.is_empty() {
-        change::create_all(&app, &read.addresses(), |taken| read.check_against(taken)).await?;
+        change::create_all(&app, &caller.name, &read.addresses(), |taken| read.check_against(taken)).await?;
     }
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(json!({ "accounts": read.accounts.len(), "dry_run": dry_run }))))

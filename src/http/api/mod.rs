@@ -1,8 +1,9 @@
-//! The API below `/api/v1/` (contract: *HTTP*). Whoever has its token is a site administrator.
+//! The API below `/api/v1/` (contract: *HTTP*). What a caller may do, the role of the token says.
 
 mod accounts;
 mod auth;
 mod body;
+mod calls;
 mod change;
 mod content;
 mod decisions;
@@ -17,46 +18,67 @@ mod store;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware::from_fn_with_state,
-    routing::{get, post},
-};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
 
+use self::calls::Calls;
+#[cfg(test)]
+pub(super) use self::calls::Listed;
 use super::{Context, carry, router};
+use crate::config::ApiRole::{Admin, HelpDesk, Read};
 
 /// Largest JSON body in bytes: ten thousand accounts with long names are half of it.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
 /// Everything below `/api/v1/`, behind the token; what is not there is behind it too.
 pub(super) fn routes(context: &Arc<Context>) -> Router<Arc<Context>> {
-    Router::new()
-        .route("/requests", get(requests::list))
-        .route("/requests/{id}", get(requests::one).patch(requests::patch))
-        .route("/requests/{id}/raw", get(requests::raw))
-        .route("/requests/{id}/html", get(requests::html))
-        .route("/requests/{id}/attachments/{n}", get(requests::attachment))
-        .route("/requests/{id}/comments/{comment}/raw", get(requests::comment_raw))
-        .route("/requests/{id}/comments/{comment}/html", get(requests::comment_html))
-        .route("/requests/{id}/comments/{comment}/attachments/{n}", get(requests::comment_attachment))
-        .route("/held", get(held::list))
-        .route("/held/{id}", get(held::one).delete(held::discard))
-        .route("/held/{id}/release", post(held::release))
-        .route("/accounts", get(accounts::list).post(accounts::create))
-        .route("/accounts/import", post(import::import))
-        .route("/accounts/{address}", get(accounts::one).patch(accounts::patch).delete(accounts::delete))
-        .route("/senders/{address}", get(senders::report))
-        .route("/senders/{address}/resend", post(senders::resend))
-        .route("/decisions", get(decisions::list))
-        .route("/decisions/{id}/reprocess", post(decisions::reprocess))
-        .route("/store/compact", post(store::compact))
-        .route("/store/snapshot", post(store::snapshot).delete(store::drop_snapshot))
+    calls()
+        .router
         .layer(from_fn_with_state(Arc::clone(context), carry::through))
-        // Changes nothing, and takes bodies that are not to be kept waiting in memory.
-        .route("/explain", post(explain::explain))
+        .merge(streamed().router)
         .method_not_allowed_fallback(router::method_not_allowed)
         .fallback(router::nothing_here)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(Arc::clone(context), auth::require_token))
+}
+
+/// The calls, each with the least role that may make it. docs/tokens.md has the same table.
+fn calls() -> Calls {
+    Calls::default()
+        .get(Read, "/requests", requests::list)
+        .get(Read, "/requests/{id}", requests::one)
+        .patch(Admin, "/requests/{id}", requests::patch)
+        .get(Read, "/requests/{id}/raw", requests::raw)
+        .get(Read, "/requests/{id}/html", requests::html)
+        .get(Read, "/requests/{id}/attachments/{n}", requests::attachment)
+        .get(Read, "/requests/{id}/comments/{comment}/raw", requests::comment_raw)
+        .get(Read, "/requests/{id}/comments/{comment}/html", requests::comment_html)
+        .get(Read, "/requests/{id}/comments/{comment}/attachments/{n}", requests::comment_attachment)
+        .get(Read, "/held", held::list)
+        .get(Read, "/held/{id}", held::one)
+        .delete(Admin, "/held/{id}", held::discard)
+        .post(Admin, "/held/{id}/release", held::release)
+        .get(Read, "/accounts", accounts::list)
+        .post(Admin, "/accounts", accounts::create)
+        .post(Admin, "/accounts/import", import::import)
+        .get(Read, "/accounts/{address}", accounts::one)
+        .patch(Admin, "/accounts/{address}", accounts::patch)
+        .delete(Admin, "/accounts/{address}", accounts::delete)
+        .get(Read, "/senders/{address}", senders::report)
+        .post(HelpDesk, "/senders/{address}/resend", senders::resend)
+        .get(Read, "/decisions", decisions::list)
+        .post(Admin, "/decisions/{id}/reprocess", decisions::reprocess)
+        .post(Admin, "/store/compact", store::compact)
+        .post(Admin, "/store/snapshot", store::snapshot)
+        .delete(Admin, "/store/snapshot", store::drop_snapshot)
+}
+
+/// Calls that change nothing, and take bodies that are not to be kept waiting in memory.
+fn streamed() -> Calls {
+    Calls::default().post(HelpDesk, "/explain", explain::explain)
+}
+
+/// All calls, for the tests of who may make which.
+#[cfg(test)]
+pub(super) fn listed() -> Vec<Listed> {
+    [calls().listed, streamed().listed].concat()
 }

@@ -1,12 +1,12 @@
 //! Requests, their comments, and the mails they came from.
 
-use axum::{Json, extract::Path, http::StatusCode, response::Response};
+use axum::{Extension, Json, extract::Path, http::StatusCode, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{body::Body, content, params::Params};
 use crate::{
-    http::{App, problem::Problem},
+    http::{App, Caller, problem::Problem},
     mail::Content,
     ops::{Event, RequestStatusChanged},
     store::{BodyRef, Comment, Effect, Plan, RequestFilter, RequestRow, RequestStatus},
@@ -123,6 +123,7 @@ pub(super) struct Patch {
 /// `PATCH /requests/ID`: closes it or opens it again.
 pub(super) async fn patch(
     app: App,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     params: Params,
     Body(patch): Body<Patch>,
@@ -131,10 +132,14 @@ pub(super) async fn patch(
     let before = row(&app, &id).await?;
     if before.status() != patch.status {
         let effects = vec![Effect::SetStatus(before.id.clone(), patch.status)];
-        let at = app.state.ops.clock.now();
-        app.state.store.commit(Plan { at, fences: Vec::new(), spend: None, mail: None, effects }).await?;
+        let (at, actor) = (app.state.ops.clock.now(), Some(caller.name.clone()));
+        app.state
+            .store
+            .commit(Plan { at, fences: Vec::new(), actor, spend: None, mail: None, effects })
+            .await?;
         let closed = patch.status == RequestStatus::Closed;
-        RequestStatusChanged { request: &before.id, closed }.emit(&app.state.ops);
+        let actor = caller.name.as_str();
+        RequestStatusChanged { request: &before.id, closed, actor }.emit(&app.state.ops);
     }
     let row = row(&app, &id).await?;
     whole(&app, &row).await.map(|(value, _)| Json(value))

@@ -1,7 +1,7 @@
 //! All that is known of one sender: the answer to "she says she clicked and nothing came".
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::Path,
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{accounts, decisions, held, params::Params};
 use crate::{
-    http::{App, problem::Problem},
+    http::{App, Caller, problem::Problem},
     store::{DeliveryRow, VerificationMail, VerificationView},
     types::{EmailAddress, Time},
     verify::{NewLink, SenderReport, VerifyError},
@@ -85,12 +85,13 @@ fn delivery(row: &DeliveryRow) -> Value {
 /// `POST /senders/ADDRESS/resend`: a new verification mail, within the caps.
 pub(super) async fn resend(
     app: App,
+    Extension(caller): Extension<Caller>,
     Path(address): Path<String>,
     params: Params,
 ) -> Result<Response, Problem> {
     params.done()?;
     let address = accounts::address(&address)?;
-    match app.state.verify.resend(&address).await {
+    match app.state.verify.resend(&address, &caller.name).await {
         Ok(link) => resent(app.state.ops.clock.now(), link),
         Err(VerifyError::NotFound) => Err(nothing_waits()),
         Err(error) => Err(error.into()),

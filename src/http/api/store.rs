@@ -1,21 +1,26 @@
 //! Care of the running store.
 
-use axum::{Json, http::StatusCode};
+use axum::{Extension, Json, http::StatusCode};
 use tokio::time::Instant;
 
 use super::params::Params;
 use crate::{
-    http::{App, problem::Problem},
+    http::{App, Caller, problem::Problem},
     ops::{Event, StoreCompacted},
     store::{Compacted, Effort, Snapshot},
 };
 
 /// `POST /store/compact`: all that is past its retention goes now. It goes on when nobody waits for it any more.
-pub(super) async fn compact(app: App, params: Params) -> Result<Json<Compacted>, Problem> {
+pub(super) async fn compact(
+    app: App,
+    Extension(caller): Extension<Caller>,
+    params: Params,
+) -> Result<Json<Compacted>, Problem> {
     params.done()?;
     let (retention, began) = (app.state.config.load().retention, Instant::now());
     let compacted = app.state.store.compact(&retention, app.state.ops.clock.now(), Effort::Full).await?;
-    StoreCompacted::new(compacted.parts(), began.elapsed()).emit(&app.state.ops);
+    let actor = Some(caller.name.as_str());
+    StoreCompacted::new(compacted.parts(), began.elapsed(), actor).emit(&app.state.ops);
     Ok(Json(compacted))
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::{
     http::testing::{Server, TOKEN},
     store::CommitError,
+    types::Actor,
 };
 
 fn ada() -> Value {
@@ -51,8 +52,13 @@ async fn accounts_are_made_shown_changed_and_removed() {
     assert_eq!(server.log.events("account.created").len(), 1);
     assert_eq!(server.log.events("account.created")[0]["by"], "api");
     assert_eq!(server.log.events("account.deactivated").len(), 1, "only the change is an event");
+    for event in ["account.created", "account.changed", "account.deactivated", "account.deleted"] {
+        let lines = server.log.events(event);
+        assert_eq!((lines.len(), &lines[0]["actor"]), (1, &json!("admin")), "{event}");
+    }
     for plan in server.store.plans.lock().unwrap().iter() {
         assert_eq!((plan.fences.len(), plan.fences[0].version, plan.effects.len()), (1, 7, 1));
+        assert_eq!(plan.actor.as_ref().map(Actor::as_str), Some("admin"));
     }
 }
 

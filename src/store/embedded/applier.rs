@@ -13,7 +13,7 @@ use super::{Shared, overlay::Unit};
 use crate::store::StoreError;
 
 /// Most records in one write of the index: larger ones cost sled more memory and are slower.
-pub(super) const MAX_RECORDS: usize = 64;
+pub(super) const MAX_RECORDS: usize = 256;
 /// How long the index waits for more records before it writes fewer: nobody waits for it, as all reads see the overlay, and
 /// a write of few records costs almost as much as one of many.
 const LINGER: Duration = Duration::from_millis(10);

@@ -1,8 +1,10 @@
 //! The index: all rows, in sled. Nothing is lost with it: it is made anew from the journal.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
+    ops::ControlFlow,
     panic::{self, AssertUnwindSafe},
     path::Path,
     sync::{Arc, mpsc},
@@ -10,14 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::files::create_private;
+use super::{
+    files::create_private,
+    packed::{self, BucketChanges},
+};
 use crate::store::{
     Order, StoreError,
     rows::{CheckpointRow, Key, KeyRange, Rows, Value, Visit, encode, key},
 };
 
 /// The version of the rows. Another one in the index: it is made anew.
-pub(super) const SCHEMA: u64 = 3;
+pub(super) const SCHEMA: u64 = 4;
 /// How much of it sled is to keep in memory, in bytes; it takes a multiple of that.
 const CACHE: u64 = 24 << 20;
 /// How often sled's own thread syncs; never `None`, or sled never frees what it has written over.
@@ -86,17 +91,26 @@ impl Index {
         changes: impl IntoIterator<Item = (&'a Key, &'a Option<Value>)>,
         checkpoint: CheckpointRow,
     ) -> Result<(), StoreError> {
+        let db = self.db()?;
         let mut batch = sled::Batch::default();
+        let mut buckets = BTreeMap::<Key, BucketChanges<'_>>::new();
         for (key, value) in changes {
-            match value {
-                Some(value) => batch.insert(key.as_slice(), &**value),
-                None => batch.remove(key.as_slice()),
+            match (packed::place(key), value) {
+                (Some(place), value) => {
+                    buckets.entry(place.bucket).or_default().insert(place.low, value.as_ref());
+                }
+                (None, Some(value)) => batch.insert(key.as_slice(), &**value),
+                (None, None) => batch.remove(key.as_slice()),
             }
+        }
+        for (bucket, changes) in &buckets {
+            let held = db.get(bucket).map_err(|error| unavailable(&error))?;
+            packed::merge(bucket, held.as_deref(), changes, &mut batch)?;
         }
         let place = key::checkpoint();
         let row = encode(&place, &checkpoint).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         batch.insert(place.as_slice(), &*row);
-        self.db()?.apply_batch(batch).map_err(|error| unavailable(&error))
+        db.apply_batch(batch).map_err(|error| unavailable(&error))
     }
 
     /// Hands what is written to the system.
@@ -112,12 +126,16 @@ impl Index {
 
 impl Rows for Index {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let found = self.db()?.get(key).map_err(|error| unavailable(&error))?;
-        Ok(found.map(|value| Arc::from(&*value)))
+        let Some(place) = packed::place(key) else { return self.one(key) };
+        let Some(bucket) = self.one(&place.bucket)? else { return Ok(None) };
+        match packed::Rows::of(&bucket).find(place.low)? {
+            None => Ok(None),
+            Some(row) => self.value(key, row.value),
+        }
     }
 
     fn scan(&self, range: &KeyRange, order: Order, visit: Visit<'_>) -> Result<(), StoreError> {
-        let mut rows = self.db()?.range(range.from.as_slice()..range.until.as_slice());
+        let mut rows = self.db()?.range(packed::begin(&range.from).as_slice()..range.until.as_slice());
         loop {
             let row = match order {
                 Order::Oldest => rows.next(),
@@ -125,10 +143,71 @@ impl Rows for Index {
             };
             let Some(row) = row else { return Ok(()) };
             let (key, value) = row.map_err(|error| unavailable(&error))?;
-            if visit(&key, &value)?.is_break() {
+            let flow = if packed::is_bucket(&key) {
+                self.scan_bucket((&key, &value), range, order, visit)?
+            } else if packed::is_aside(&key) {
+                // Shown with its bucket.
+                ControlFlow::Continue(())
+            } else {
+                visit(&key, &value)?
+            };
+            if flow.is_break() {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Index {
+    /// One row of sled's.
+    fn one(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        let found = self.db()?.get(key).map_err(|error| unavailable(&error))?;
+        Ok(found.map(|value| Arc::from(&*value)))
+    }
+
+    /// The value of a packed row, wherever it lies.
+    fn value(&self, key: &[u8], packed: Option<&[u8]>) -> Result<Option<Value>, StoreError> {
+        if let Some(value) = packed {
+            return Ok(Some(Arc::from(value)));
+        }
+        match self.one(&packed::aside(key))? {
+            // It was changed since its bucket was read.
+            None => self.inside(key),
+            value => Ok(value),
+        }
+    }
+
+    /// The value of a packed row that lies in its bucket now.
+    fn inside(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        let Some(place) = packed::place(key) else { return Ok(None) };
+        let Some(bucket) = self.one(&place.bucket)? else { return Ok(None) };
+        let row = packed::Rows::of(&bucket).find(place.low)?;
+        Ok(row.and_then(|row| row.value.map(Arc::from)))
+    }
+
+    fn scan_bucket(
+        &self,
+        (bucket, rows): (&[u8], &[u8]),
+        range: &KeyRange,
+        order: Order,
+        visit: Visit<'_>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let mut rows = packed::Rows::of(rows).collect::<Result<Vec<_>, _>>()?;
+        if order == Order::Newest {
+            rows.reverse();
+        }
+        for row in rows {
+            let key = row.key(bucket);
+            if key < range.from || key >= range.until {
+                continue;
+            }
+            if let Some(value) = self.value(&key, row.value)?
+                && visit(&key, &value)?.is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }
 

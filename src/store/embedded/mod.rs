@@ -26,6 +26,7 @@ mod index;
 mod open;
 mod overlay;
 mod pace;
+mod packed;
 mod replay;
 mod reserve;
 mod snapshot;

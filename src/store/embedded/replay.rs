@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Most records in one write of the index.
-const MAX_RECORDS: u64 = 64;
+const MAX_RECORDS: u64 = 256;
 /// Most records that are named one by one as of no use.
 const MAX_NAMED: usize = 20;
 /// Bytes written at a time.

@@ -11,7 +11,7 @@ use crate::{
         machine::PlanEvent,
         rows::{DecisionIndex, decode, key, read},
     },
-    types::{Domain, HeldId, MailId, RequestId, Standing, Time},
+    types::{Actor, Domain, HeldId, MailId, RequestId, Standing, Time},
 };
 
 /// How much a decision's time may lie before that of an earlier one: plans wait for one another.
@@ -23,6 +23,7 @@ struct Told {
     trail: Vec<Check>,
     settings_version: String,
     basis: Option<Basis>,
+    actor: Option<Actor>,
     request: Option<RequestId>,
     held: Option<HeldId>,
     standing: Option<Standing>,
@@ -86,6 +87,7 @@ impl View<'_> {
             outcome: row.reason.outcome(),
             reason: row.reason,
             basis: told.basis,
+            actor: told.actor,
             trail: told.trail,
             settings_version: told.settings_version,
             request: told.request,
@@ -153,6 +155,7 @@ fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
 fn tell(event: PlanEvent, nth: usize) -> Told {
     let opened = event.opened.into_iter().nth(nth).flatten();
     let gone = event.raw_until.is_some();
+    let actor = event.plan.actor;
     let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
         // Holds the place of a decision that is past its time; no row leads to it.
         Effect::Retired => Some((Told::default(), Disposition::Drop { keep_raw: false })),
@@ -182,6 +185,7 @@ fn tell(event: PlanEvent, nth: usize) -> Told {
     let Some((mut told, disposition)) = decisions.nth(nth) else {
         return damaged("the record has no such decision".to_owned());
     };
+    told.actor = actor;
     let ended = told.held.is_some();
     told.raw = match (&disposition, gone) {
         // The mail is that of the hold, whose own decision says what became of it.
