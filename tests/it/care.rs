@@ -115,7 +115,9 @@ fn what_root_restores_and_cares_for_belongs_to_the_owner_of_the_folder() {
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
-        .flat_map(|path| if path.is_dir() { [vec![path.clone()], files_below(&path)].concat() } else { vec![path] })
+        .flat_map(
+            |path| if path.is_dir() { [vec![path.clone()], files_below(&path)].concat() } else { vec![path] },
+        )
         .collect()
 }
 
