@@ -110,7 +110,14 @@ impl Ours {
     async fn new(folder: &Path) -> Self {
         let (store, _) = embedded::open(embedded::Options::new(folder), AT).unwrap();
         let accounts = (0..SENDERS).map(|n| Effect::PutAccount(account(sender(n))));
-        let plan = Plan { at: AT, fences: Vec::new(), spend: None, mail: None, effects: accounts.collect() };
+        let plan = Plan {
+            at: AT,
+            actor: None,
+            fences: Vec::new(),
+            spend: None,
+            mail: None,
+            effects: accounts.collect(),
+        };
         store.commit(plan).await.unwrap();
         Self(store)
     }
@@ -150,6 +157,7 @@ impl Engine for Ours {
         };
         let plan = Plan {
             at: AT,
+            actor: None,
             fences: vec![Fence { address: sender.clone(), version }],
             spend: None,
             mail: Some(NewMail { facts, raw }),

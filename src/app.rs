@@ -4,6 +4,7 @@
 mod answers;
 mod care;
 mod resolve;
+mod sockets;
 pub mod supervisor;
 pub mod upkeep;
 
@@ -21,6 +22,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{net::TcpListener, task::JoinHandle, time};
 
 pub(crate) use resolve::verifier;
+use sockets::bind;
 
 use crate::{
     authn::{NoResolver, Verifier},
@@ -136,13 +138,10 @@ impl App {
         let (store, seal) = open(&config, &ops, disk).await?;
         let mut smtp = Vec::with_capacity(config.smtp.listen.len());
         for address in &config.smtp.listen {
-            smtp.push(bind("smtp.listen", *address).await?);
+            smtp.push(bind("smtp.listen", *address)?);
         }
-        let pages = bind("http.listen", config.http.listen).await?;
-        let admin = match config.http.admin_listen {
-            Some(address) => Some(bind("http.admin_listen", address).await?),
-            None => None,
-        };
+        let pages = bind("http.listen", config.http.listen)?;
+        let admin = config.http.admin_listen.map(|address| bind("http.admin_listen", address)).transpose()?;
         let addresses = addresses(&smtp, &pages, admin.as_ref(), &config);
         let config = Arc::new(ArcSwap::from_pointee(config));
         let verify = Verify::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
@@ -347,10 +346,6 @@ fn write_secret(path: &Path, key: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&new, path)?;
     path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
-}
-
-async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Bind { key, address, source })
 }
 
 fn addresses(
