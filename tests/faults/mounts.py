@@ -1,6 +1,6 @@
 """Small disks that may be broken: ext4 on a loop device, tmpfs. Root only."""
 
-import os, pathlib, shutil, subprocess, tempfile
+import os, pathlib, shutil, subprocess, tempfile, time
 
 
 def available():
@@ -65,6 +65,13 @@ class Ext4(Mount):
 
     def remount(self):
         call("umount", str(self.path))
+        # As long as another mount namespace has it mounted too, a new mount would be of the file system that was shut down.
+        until = time.monotonic() + 60
+        while subprocess.run(["losetup", "-j", str(self.image)], capture_output=True, text=True).stdout:
+            if time.monotonic() > until:
+                raise OSError(f"{self.image} is still attached a minute after it was unmounted: a process of another mount "
+                              "namespace holds it")
+            time.sleep(0.05)
         self.mount()
 
     def device(self):
