@@ -54,8 +54,9 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> CareError {
 pub async fn check(config: &Config) -> Result<Vec<String>, CareError> {
     must_exist(config)?;
     let found = audited(config).await;
-    give_to_owner(&config.store.path)?;
+    let given = give_to_owner(&config.store.path);
     let (report, mut findings) = found?;
+    given?;
     findings.splice(0..0, report.findings());
     Ok(findings)
 }
@@ -72,8 +73,10 @@ async fn audited(config: &Config) -> Result<(embedded::OpenReport, Vec<String>),
 pub async fn compact(config: &Config) -> Result<Compacted, CareError> {
     must_exist(config)?;
     let compacted = compact_all(config).await;
-    give_to_owner(&config.store.path)?;
-    compacted
+    let given = give_to_owner(&config.store.path);
+    let compacted = compacted?;
+    given?;
+    Ok(compacted)
 }
 
 async fn compact_all(config: &Config) -> Result<Compacted, CareError> {
@@ -224,8 +227,8 @@ fn private(dir: &Path) -> Result<(), CareError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
 }
 
-/// Gives all that is in the store to the owner of its folder. Root may care for a store, but the daemon is not root, and could
-/// open nothing that root has written.
+/// Gives what root has written into the store to the owner of its folder: the daemon is not root, and could not open it. Never a
+/// file with another name somewhere else: that owner must not get a file by linking it here.
 fn give_to_owner(dir: &Path) -> Result<(), CareError> {
     let owner = fs::metadata(dir).map_err(at(dir))?;
     give(dir, &owner)
@@ -233,7 +236,7 @@ fn give_to_owner(dir: &Path) -> Result<(), CareError> {
 
 fn give(path: &Path, owner: &fs::Metadata) -> Result<(), CareError> {
     let found = fs::symlink_metadata(path).map_err(at(path))?;
-    if found.uid() != owner.uid() {
+    if found.uid() != owner.uid() && (found.is_dir() || found.nlink() == 1) {
         lchown(path, Some(owner.uid()), Some(owner.gid())).map_err(at(path))?;
     }
     if found.is_dir() {
