@@ -56,7 +56,7 @@ fn pages() -> Vec<PathBuf> {
 fn named(text: &str) -> impl Iterator<Item = &str> {
     let roots = ["src/", "tests/", "fixtures/", "deploy/", "docs/"];
     let quoted = text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_whitespace().next());
-    quoted.filter(move |path| roots.iter().any(|root| path.starts_with(root)) && !path.contains('{'))
+    quoted.filter(move |path| roots.iter().any(|root| path.starts_with(root)) && !path.contains(['{', '*']))
 }
 
 /// Where links lead, from the folder of the page.
