@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, lchown},
     path::{Path, PathBuf},
 };
 
@@ -53,17 +53,33 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> CareError {
 /// Every finding about a stopped store: what opening it repaired, broken invariants, damaged files.
 pub async fn check(config: &Config) -> Result<Vec<String>, CareError> {
     must_exist(config)?;
+    let found = audited(config).await;
+    let given = give_to_owner(&config.store.path);
+    let (report, mut findings) = found?;
+    given?;
+    findings.splice(0..0, report.findings());
+    Ok(findings)
+}
+
+/// What opening the store did, and what its own audit finds.
+async fn audited(config: &Config) -> Result<(embedded::OpenReport, Vec<String>), CareError> {
     let (store, report) = open(config)?;
-    let mut findings = report.findings();
     let audited = store.audit().await;
     store.close().await;
-    findings.extend(audited?);
-    Ok(findings)
+    Ok((report, audited?))
 }
 
 /// Takes everything past its retention out of a stopped store, and makes its index anew.
 pub async fn compact(config: &Config) -> Result<Compacted, CareError> {
     must_exist(config)?;
+    let compacted = compact_all(config).await;
+    let given = give_to_owner(&config.store.path);
+    let compacted = compacted?;
+    given?;
+    Ok(compacted)
+}
+
+async fn compact_all(config: &Config) -> Result<Compacted, CareError> {
     let (store, _) = open(config)?;
     let compacted = store.compact(&config.retention, Clock::system().now(), Effort::Full).await;
     store.close().await;
@@ -160,11 +176,9 @@ pub async fn restore(from: &Path, config: &Config) -> Result<Vec<String>, CareEr
         }
     }
     sync_folders(to)?;
-    let (store, report) = open(config)?;
-    let audited = store.audit().await;
-    store.close().await;
-    let mut findings = report.damage;
-    findings.extend(audited?);
+    let (report, mut findings) = audited(config).await?;
+    give_to_owner(to)?;
+    findings.splice(0..0, report.damage);
     Ok(findings)
 }
 
@@ -211,6 +225,26 @@ fn must_be_empty(dir: &Path, what: &str) -> Result<(), CareError> {
 
 fn private(dir: &Path) -> Result<(), CareError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))
+}
+
+/// Gives what root has written into the store to the owner of its folder: the daemon is not root, and could not open it. Never a
+/// file with another name somewhere else: that owner must not get a file by linking it here.
+fn give_to_owner(dir: &Path) -> Result<(), CareError> {
+    let owner = fs::metadata(dir).map_err(at(dir))?;
+    give(dir, &owner)
+}
+
+fn give(path: &Path, owner: &fs::Metadata) -> Result<(), CareError> {
+    let found = fs::symlink_metadata(path).map_err(at(path))?;
+    if found.uid() != owner.uid() && (found.is_dir() || found.nlink() == 1) {
+        lchown(path, Some(owner.uid()), Some(owner.gid())).map_err(at(path))?;
+    }
+    if found.is_dir() {
+        for name in entries(path)? {
+            give(&path.join(name), owner)?;
+        }
+    }
+    Ok(())
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, CareError> {

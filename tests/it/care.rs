@@ -1,7 +1,12 @@
 //! Care of the store, by the built binary and on a whole daemon: backup and restore, check and compaction, retention,
 //! dropped mails decided again.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, chown},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::Value;
 use vestibule::ops::time_ordered_uuid;
@@ -77,6 +82,43 @@ fn a_backup_of_a_running_daemon_is_restored_and_nothing_is_wrong() {
     restored.replay(&[&mail], &[]);
     assert_eq!(restored.json(&["requests", "list"])["items"][0]["id"], "IT-2");
     restored.stop();
+}
+
+/// As in the documentation, where the daemon is another user and the folder is that user's. Only root can try it.
+#[test]
+fn what_root_restores_and_cares_for_belongs_to_the_owner_of_the_folder() {
+    const NOBODY: u32 = 65534;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (there, data) = (config_in(elsewhere.path()), elsewhere.path().join("data"));
+    fs::create_dir(&data).unwrap();
+    if chown(&data, Some(NOBODY), Some(NOBODY)).is_err() {
+        return;
+    }
+    let served = Served::start();
+    fill(&served);
+    let (config, backup) = (served.config(), served.folder.path().join("backup"));
+    let backup = backup.to_str().unwrap();
+    let output = served.ask(&["backup", backup, "--with-secret", "--config", config.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for command in [&["restore", backup][..], &["store", "check"], &["store", "compact"]] {
+        let output = vestibule(&[command, &["--config", &there]].concat());
+        assert!(output.status.success(), "{command:?}: {}", stderr(&output));
+        let owners = files_below(&data).into_iter().map(|path| (fs::metadata(&path).unwrap().uid(), path));
+        let owners: Vec<_> = owners.collect();
+        assert!(owners.len() > 6, "{owners:?}");
+        let others: Vec<_> = owners.iter().filter(|(uid, _)| *uid != NOBODY).collect();
+        assert!(others.is_empty(), "{command:?}: {others:?}");
+    }
+    served.stop();
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(
+            |path| if path.is_dir() { [vec![path.clone()], files_below(&path)].concat() } else { vec![path] },
+        )
+        .collect()
 }
 
 #[test]

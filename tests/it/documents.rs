@@ -1,8 +1,13 @@
-//! What README.md and docs/ list is what there is: an operator who finds a name in a log finds it there.
+//! What the documentation lists is what there is: an operator who finds a name in a log finds it there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use vestibule::{access::Reason, mail::NATURE_ROWS, ops::Metrics};
 
-const README: &str = include_str!("../../README.md");
+const DECISIONS: &str = include_str!("../../docs/decisions.md");
 const MAIL: &str = include_str!("../../docs/mail.md");
 const LOG: &str = include_str!("../../docs/log.md");
 const METRICS: &str = include_str!("../../src/ops/metrics.rs");
@@ -10,16 +15,16 @@ const METRICS: &str = include_str!("../../src/ops/metrics.rs");
 const EVENTS: [&str; 2] = [include_str!("../../src/ops/events.rs"), include_str!("../../src/ops/panics.rs")];
 
 #[test]
-fn readme_has_every_reason_in_the_words_of_the_command_line() {
+fn every_reason_is_listed_in_the_words_of_the_command_line() {
     for reason in Reason::ALL {
         let row = format!("| {} | `{}` | {} |", reason.outcome().as_str(), reason.as_str(), reason.meaning());
-        assert!(README.lines().any(|line| line == row), "README.md lacks {row:?}");
+        assert!(DECISIONS.lines().any(|line| line == row), "docs/decisions.md lacks {row:?}");
     }
     let is_row = |line: &&str| ["| create |", "| hold |", "| drop |"].iter().any(|row| line.starts_with(row));
     assert_eq!(
-        README.lines().filter(is_row).count(),
+        DECISIONS.lines().filter(is_row).count(),
         Reason::ALL.len(),
-        "README.md has one that is not there"
+        "docs/decisions.md has one that is not there"
     );
 }
 
@@ -35,28 +40,49 @@ fn every_sign_of_a_machine_is_listed_in_order_and_no_other() {
     assert_eq!(listed, rows);
 }
 
-/// A file or folder that is named in backticks, from the root of the repository.
-fn paths(text: &str) -> impl Iterator<Item = &str> {
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// README.md, ARCHITECTURE.md and the pages for operators.
+fn pages() -> Vec<PathBuf> {
+    let folder = |name: &str| fs::read_dir(root().join(name)).unwrap().map(|entry| entry.unwrap().path());
+    let named = ["README.md", "ARCHITECTURE.md"].map(|name| root().join(name));
+    let files = named.into_iter().chain(folder("docs")).chain(folder("deploy"));
+    files.filter(|path| path.extension().is_some_and(|end| end == "md")).collect()
+}
+
+/// Files and folders that are named in backticks, from the root of the repository.
+fn named(text: &str) -> impl Iterator<Item = &str> {
     let roots = ["src/", "tests/", "fixtures/", "deploy/", "docs/"];
     let quoted = text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_whitespace().next());
-    quoted.filter(move |path| roots.iter().any(|root| path.starts_with(root)) && !path.contains('{'))
+    quoted.filter(move |path| roots.iter().any(|root| path.starts_with(root)) && !path.contains(['{', '*']))
+}
+
+/// Where links lead, from the folder of the page.
+fn linked(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains("://"))
 }
 
 #[test]
 fn every_path_that_a_document_names_is_there() {
-    let architecture = include_str!("../../ARCHITECTURE.md");
-    let (replies, templates) =
-        (include_str!("../../docs/replies.md"), include_str!("../../docs/templates.md"));
-    let named: Vec<_> =
-        [README, architecture, LOG, MAIL, replies, templates, include_str!("../../docs/install.md")]
-            .into_iter()
-            .flat_map(paths)
-            .collect();
-    assert!(named.len() > 15 && named.contains(&"deploy/postfix.md"), "{named:?}");
-    for path in named {
-        let there = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists();
-        assert!(there, "{path} is named, but not there");
+    let (mut names, mut links) = (0, 0);
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        // Fences are no quotation.
+        let prose = text.split("```").step_by(2).collect::<String>();
+        for path in named(&prose) {
+            names += 1;
+            assert!(root().join(path).exists(), "{}: {path} is named, but not there", page.display());
+        }
+        for link in linked(&prose) {
+            links += 1;
+            let there = page.parent().unwrap().join(link).exists();
+            assert!(there, "{}: a link leads to {link}, which is not there", page.display());
+        }
     }
+    assert!(names > 40 && links > 40, "{names} names and {links} links");
 }
 
 /// `"room.happened"`, as the events write themselves.
