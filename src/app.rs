@@ -261,21 +261,16 @@ impl Reload {
     /// Puts these settings in force for the next mail. What only a start can change is named in a warning.
     pub fn apply(&self, config: Config) {
         let old = self.config.load_full();
-        let fixed: [(&str, bool); 5] = [
-            ("smtp.listen", old.smtp.listen != config.smtp.listen),
-            ("http.listen", old.http.listen != config.http.listen),
-            ("http.admin_listen", old.http.admin_listen != config.http.admin_listen),
-            ("store.path", old.store.path != config.store.path),
-            (
-                "log.format or log.level",
-                (old.log.format, &old.log.level) != (config.log.format, &config.log.level),
-            ),
-        ];
-        for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
-            let warning = format!("{key} has changed; it takes effect at the next start");
+        let (config, waiting) = config.for_reload(&old);
+        if let Err(error) = self.ops.set_log(&config.log) {
+            ConfigWarning { warning: &error }.emit(&self.ops);
+        }
+        for key in waiting {
+            let warning = format!(
+                "{key} has changed; it takes effect at the next start, and stays as it was until then"
+            );
             ConfigWarning { warning: &warning }.emit(&self.ops);
         }
-        self.ops.set_log_addresses(config.log.addresses);
         resolve::anew(&self.verifier, &old, &config, &self.ops);
         self.config.store(Arc::new(config));
         in_force(&self.config.load(), &self.ops);

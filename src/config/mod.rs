@@ -12,6 +12,7 @@ mod load;
 mod model;
 mod names;
 mod reader;
+mod reload;
 mod retention;
 mod secrets;
 mod sections;
