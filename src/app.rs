@@ -144,6 +144,7 @@ impl App {
         let admin = config.http.admin_listen.map(|address| bind("http.admin_listen", address)).transpose()?;
         let addresses = addresses(&smtp, &pages, admin.as_ref(), &config);
         let config = Arc::new(ArcSwap::from_pointee(config));
+        ops.set_traces(&config.load());
         let verify = Verify::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
         let shutdown = Shutdown::new();
         Ok(Self { config, ops, store, verify, seal, verifier, shutdown, smtp, pages, admin, addresses })
@@ -194,8 +195,8 @@ impl App {
         for task in tasks {
             task.abort();
         }
-        let closed = time::timeout(CLOSE, store.close()).await.is_ok();
-        let drained = drained && closed;
+        let (closed, ()) = tokio::join!(time::timeout(CLOSE, store.close()), ops.stop_traces());
+        let drained = drained && closed.is_ok();
         DaemonStopped { drained, took: stopping.elapsed() }.emit(&ops);
         failed.map_or(Ended::Stopped { drained }, Ended::StoreFailed)
     }
@@ -271,6 +272,7 @@ impl Reload {
             );
             ConfigWarning { warning: &warning }.emit(&self.ops);
         }
+        self.ops.set_traces(&config);
         resolve::anew(&self.verifier, &old, &config, &self.ops);
         self.config.store(Arc::new(config));
         in_force(&self.config.load(), &self.ops);

@@ -680,4 +680,28 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
         ],
     },
+    Section {
+        name: "otlp",
+        meaning: &[
+            "Traces, one a mail, for a collector that takes OTLP over HTTP (protobuf). Only in a vestibule that was built with",
+            "`--features otlp`: docs/log.md.",
+        ],
+        keys: &[
+            key(
+                "endpoint",
+                Unset("\"http://127.0.0.1:4318\""),
+                &["The collector, http or https; /v1/traces is added. Unset: no traces."],
+            ),
+            key(
+                "sample_ratio",
+                Default("1.0"),
+                &["The part of the mails that are traced, 0 to 1. The mail's id decides, which is the trace's id."],
+            ),
+            key(
+                "headers",
+                Default("[]"),
+                &["Header fields of each request, for collectors that want a login: \"authorization: Bearer …\"."],
+            ),
+        ],
+    },
 ];

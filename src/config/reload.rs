@@ -117,6 +117,9 @@ mod tests {
         ("log.format", "\"text\""),
         ("log.level", "\"debug\""),
         ("log.addresses", "\"domain\""),
+        ("otlp.endpoint", "\"http://127.0.0.1:4318\""),
+        ("otlp.sample_ratio", "0.5"),
+        ("otlp.headers", "[\"x: y\"]"),
     ];
 
     /// What else has to stand in the file, before the change and after it.
@@ -140,6 +143,8 @@ mod tests {
         ("authentication.strict_alignment", RELAY),
         ("authentication.resolver", &[("authentication.mode", "\"verify\"")]),
         ("authentication.retry_window", &[("authentication.mode", "\"verify\"")]),
+        ("otlp.sample_ratio", COLLECTOR),
+        ("otlp.headers", COLLECTOR),
     ];
     const TLS: &[(&str, &str)] =
         &[("smtp.tls.certificate", "\"certificate.pem\""), ("smtp.tls.key", "\"key.pem\"")];
@@ -153,6 +158,7 @@ mod tests {
         ("http.tokens.role", "\"read\""),
         ("http.tokens.token", "\"the-token-of-a-person\""),
     ];
+    const COLLECTOR: &[(&str, &str)] = &[("otlp.endpoint", "\"http://127.0.0.1:4319\"")];
 
     /// What else has to change with it; nothing: it is not written any more.
     const ALSO: &[(&str, &[(&str, &str)])] = &[
@@ -180,7 +186,7 @@ mod tests {
 
     /// Whether they mean something else, secrets included.
     fn differ(a: &Config, b: &Config) -> bool {
-        a.effective() != b.effective() || a.http.tokens != b.http.tokens
+        a.effective() != b.effective() || a.http.tokens != b.http.tokens || a.otlp != b.otlp
     }
 
     fn beside<'k>(
@@ -197,6 +203,9 @@ mod tests {
         let mut changed = BTreeSet::new();
         for (key, value) in CHANGES {
             changed.insert((*key).to_owned());
+            if key.starts_with("otlp.") && !cfg!(feature = "otlp") {
+                continue;
+            }
             let with: Vec<_> = beside(WITH, key).collect();
             let after: Vec<_> =
                 with.iter().copied().chain([(*key, *value)]).chain(beside(ALSO, key)).collect();

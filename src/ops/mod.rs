@@ -8,6 +8,12 @@ mod panics;
 mod redact;
 mod rng;
 mod shutdown;
+#[cfg(feature = "otlp")]
+mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_traces.rs"]
+mod traces;
+mod way;
 
 use std::sync::Arc;
 
@@ -21,11 +27,12 @@ pub use events::*;
 pub use log::{JsonLines, LogBuffer, LogControl, init as init_log, json_dispatch, log_dispatch};
 pub use metrics::{
     AGES, AgeLabels, CertificateLabels, CheckLabels, DecisionLabels, MailLabels, Metrics, RefusalLabels,
-    RequestLabels, StageLabels, Stages, StepLabels,
+    RequestLabels, SpanLabels, StageLabels, Stages, StepLabels,
 };
 pub use panics::{log_panics, words_of};
 pub use rng::{random, time_ordered_uuid};
 pub use shutdown::{Shutdown, ShutdownHandle};
+pub use way::Way;
 
 use crate::{
     config::{LogAddresses, LogConfig},
@@ -43,6 +50,7 @@ pub struct Ops {
     hash_key: Arc<[u8; 32]>,
     dispatch: Option<Dispatch>,
     log: Option<LogControl>,
+    traces: traces::Traces,
 }
 
 impl Ops {
@@ -55,6 +63,7 @@ impl Ops {
             hash_key: Arc::new(random()),
             dispatch,
             log: None,
+            traces: traces::Traces::default(),
         }
     }
 
