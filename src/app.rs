@@ -144,6 +144,7 @@ impl App {
         let admin = config.http.admin_listen.map(|address| bind("http.admin_listen", address)).transpose()?;
         let addresses = addresses(&smtp, &pages, admin.as_ref(), &config);
         let config = Arc::new(ArcSwap::from_pointee(config));
+        ops.set_traces(&config.load());
         let verify = Verify::new(Arc::clone(&store), Arc::clone(&config), ops.clone(), seal.clone());
         let shutdown = Shutdown::new();
         Ok(Self { config, ops, store, verify, seal, verifier, shutdown, smtp, pages, admin, addresses })
@@ -194,8 +195,8 @@ impl App {
         for task in tasks {
             task.abort();
         }
-        let closed = time::timeout(CLOSE, store.close()).await.is_ok();
-        let drained = drained && closed;
+        let (closed, ()) = tokio::join!(time::timeout(CLOSE, store.close()), ops.stop_traces());
+        let drained = drained && closed.is_ok();
         DaemonStopped { drained, took: stopping.elapsed() }.emit(&ops);
         failed.map_or(Ended::Stopped { drained }, Ended::StoreFailed)
     }
@@ -261,21 +262,17 @@ impl Reload {
     /// Puts these settings in force for the next mail. What only a start can change is named in a warning.
     pub fn apply(&self, config: Config) {
         let old = self.config.load_full();
-        let fixed: [(&str, bool); 5] = [
-            ("smtp.listen", old.smtp.listen != config.smtp.listen),
-            ("http.listen", old.http.listen != config.http.listen),
-            ("http.admin_listen", old.http.admin_listen != config.http.admin_listen),
-            ("store.path", old.store.path != config.store.path),
-            (
-                "log.format or log.level",
-                (old.log.format, &old.log.level) != (config.log.format, &config.log.level),
-            ),
-        ];
-        for (key, _) in fixed.into_iter().filter(|(_, changed)| *changed) {
-            let warning = format!("{key} has changed; it takes effect at the next start");
+        let (config, waiting) = config.for_reload(&old);
+        if let Err(error) = self.ops.set_log(&config.log) {
+            ConfigWarning { warning: &error }.emit(&self.ops);
+        }
+        for key in waiting {
+            let warning = format!(
+                "{key} has changed; it takes effect at the next start, and stays as it was until then"
+            );
             ConfigWarning { warning: &warning }.emit(&self.ops);
         }
-        self.ops.set_log_addresses(config.log.addresses);
+        self.ops.set_traces(&config);
         resolve::anew(&self.verifier, &old, &config, &self.ops);
         self.config.store(Arc::new(config));
         in_force(&self.config.load(), &self.ops);

@@ -8,7 +8,7 @@ use super::{CommandResult, Failure, config_file::ConfigFile, runtime};
 use crate::{
     app::{App, Ended, Reload, supervisor::Supervisor},
     config::{self, Config},
-    ops::{self, Clock, ConfigRefused, Event, Ops, Shutdown},
+    ops::{self, Clock, ConfigRefused, Event, LogControl, Ops, Shutdown},
 };
 
 /// For threads that are still busy when the daemon has stopped.
@@ -25,17 +25,17 @@ pub(super) struct Args {
 /// Runs the command until the daemon is stopped, or leaves because its store failed.
 pub(super) fn run(args: &Args) -> CommandResult {
     let config = args.config.load()?;
-    ops::init_log(&config.log).map_err(Failure::invalid)?;
+    let log = ops::init_log(&config.log).map_err(Failure::invalid)?;
     let runtime = runtime()?;
-    let ended = runtime.block_on(serve(config));
+    let ended = runtime.block_on(serve(config, log));
     // A disk that hangs must not keep the process.
     runtime.shutdown_timeout(LEAVE);
     ended
 }
 
-async fn serve(config: Config) -> CommandResult {
+async fn serve(config: Config, log: LogControl) -> CommandResult {
     let path = config.path.clone();
-    let ops = Ops::new(Clock::system(), config.log.addresses, None);
+    let ops = Ops::new(Clock::system(), config.log.addresses, None).with_log(log);
     ops::log_panics(ops.clone());
     let app = App::start(config, ops.clone())
         .await

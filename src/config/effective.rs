@@ -10,8 +10,11 @@ use super::model::{
     AuthenticationConfig, BareNewlines, Config, LogAddresses, LogFormat, OnDrop, Project, Relay,
     RelaySecurity, SmtpRelay,
 };
-use super::retention::{Keep, Retention};
-use super::tokens::ApiToken;
+use super::{
+    otlp::OtlpConfig,
+    retention::{Keep, Retention},
+    tokens::ApiToken,
+};
 use crate::{
     access::{DomainList, SenderList},
     authn::{AuthenticationMode, ResultsFormat},
@@ -38,6 +41,7 @@ impl Config {
             "access": access(self),
             "projects": self.projects.iter().map(project).collect::<Vec<_>>(),
             "log": log(self),
+            "otlp": self.otlp.as_ref().map(otlp),
         })
         .to_string()
     }
@@ -289,5 +293,14 @@ fn log(config: &Config) -> Value {
             LogAddresses::Hashed => "hashed",
             LogAddresses::Domain => "domain",
         },
+    })
+}
+
+fn otlp(otlp: &OtlpConfig) -> Value {
+    let headers = otlp.headers.iter().map(|(name, _)| format!("{name}: {SECRET}"));
+    json!({
+        "endpoint": otlp.endpoint,
+        "sample_ratio": otlp.sample_ratio,
+        "headers": headers.collect::<Vec<_>>(),
     })
 }

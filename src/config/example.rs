@@ -10,7 +10,8 @@ const HEAD: &str = "\
 #
 # Keys that must be written, and a project's name, have an example value. A line `#key = value` shows a default, or an
 # example where it says \"unset\"; remove the # to change it. `vestibule check --config FILE` tells every mistake and what is
-# probably not meant.
+# probably not meant. SIGHUP reads the file again: what has changed takes effect for the next mail, but for the keys that say \"at
+# the next start\".
 # Sizes: bytes, or a number with B, KB, MB, GB, TB, KiB, MiB, GiB, TiB. Durations: such as \"7d\", \"1h\", \"30 min\".
 ";
 
@@ -42,6 +43,9 @@ fn header(out: &mut String, section: &Section) {
 fn line(out: &mut String, key: &Key) {
     for line in key.meaning {
         let _ = writeln!(out, "# {line}");
+    }
+    if key.at_start.is_some() {
+        let _ = writeln!(out, "# A change takes effect at the next start.");
     }
     let _ = match key.shown {
         Shown::Required(value) | Shown::Suggested(value) => writeln!(out, "{} = {value}", key.name),

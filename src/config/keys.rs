@@ -1,5 +1,8 @@
-//! Every key of the configuration file, once: its default, an example, its meaning. The reader takes its defaults from
-//! here, unknown keys are measured against it, and `deploy/vestibule.example.toml` is its print-out.
+//! Every key of the configuration file, once: its default, an example, its meaning, and whether a reload puts it in force.
+//! The reader takes its defaults from here, unknown keys are measured against it, a reload goes by it, and
+//! `deploy/vestibule.example.toml` is its print-out.
+
+use super::model::Config;
 
 /// What stands in the example file, and what holds where the file is silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,26 @@ pub(super) struct Key {
     pub(super) shown: Shown,
     /// What it does, in lines for the example file.
     pub(super) meaning: &'static [&'static str],
+    /// For a key that only a start reads: how a reload keeps what is running. `None`: a reload puts it in force.
+    pub(super) at_start: Option<KeepRunning>,
+}
+
+/// Gives new settings the running value of one key; answers whether they had another.
+pub(super) type KeepRunning = fn(&mut Config, &Config) -> bool;
+
+impl Key {
+    /// Only a start reads it.
+    const fn at_start(self, keep: KeepRunning) -> Self {
+        Self { at_start: Some(keep), ..self }
+    }
+}
+
+fn keep<T: Clone + PartialEq>(new: &mut T, running: &T) -> bool {
+    let changed = new != running;
+    if changed {
+        new.clone_from(running);
+    }
+    changed
 }
 
 /// One table of the file.
@@ -40,6 +63,11 @@ impl Section {
     /// The key of this name.
     pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// The dotted name of a key.
+    pub(super) fn path(&self, key: &Key) -> String {
+        if self.name.is_empty() { key.name.to_owned() } else { format!("{}.{}", self.name, key.name) }
     }
 }
 
@@ -59,7 +87,7 @@ pub(super) fn is_list(name: &str) -> bool {
 }
 
 const fn key(name: &'static str, shown: Shown, meaning: &'static [&'static str]) -> Key {
-    Key { name, shown, meaning }
+    Key { name, shown, meaning, at_start: None }
 }
 
 use Shown::{Default, Required, Suggested, Unset};
@@ -79,7 +107,8 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "smtp",
         meaning: &["Taking mail in."],
         keys: &[
-            key("listen", Default("[\"127.0.0.1:2525\"]"), &["Addresses and ports to listen on."]),
+            key("listen", Default("[\"127.0.0.1:2525\"]"), &["Addresses and ports to listen on."])
+                .at_start(|new, running| keep(&mut new.smtp.listen, &running.smtp.listen)),
             key(
                 "max_message_size",
                 Default("\"36 MiB\""),
@@ -190,12 +219,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 &[
                     "Serves the verification pages; and the API, health and metrics unless admin_listen is set.",
                 ],
-            ),
+            )
+            .at_start(|new, running| keep(&mut new.http.listen, &running.http.listen)),
             key(
                 "admin_listen",
                 Unset("\"127.0.0.1:8026\""),
                 &["Serves the API, health and metrics, here and only here."],
-            ),
+            )
+            .at_start(|new, running| keep(&mut new.http.admin_listen, &running.http.admin_listen)),
             key(
                 "public_url",
                 Required("\"https://help.example.com\""),
@@ -255,7 +286,8 @@ pub(super) const SECTIONS: &[Section] = &[
                 "path",
                 Default("\"data\""),
                 &["The data directory (relative: to this file's folder). One daemon has it for itself."],
-            ),
+            )
+            .at_start(|new, running| keep(&mut new.store.path, &running.store.path)),
             key(
                 "min_free",
                 Default("\"1 GiB\""),
@@ -637,7 +669,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "level",
                 Default("\"info\""),
-                &["error, warn, info, debug, trace or off; or by target: \"info,vestibule::smtp=debug\"."],
+                &["error, warn, info, debug, trace or off; or by target: \"warn,vestibule=debug\"."],
             ),
             key(
                 "addresses",
@@ -645,6 +677,30 @@ pub(super) const SECTIONS: &[Section] = &[
                 &[
                     "How mail addresses appear: \"full\", \"hashed\" (a keyed hash and the domain) or \"domain\".",
                 ],
+            ),
+        ],
+    },
+    Section {
+        name: "otlp",
+        meaning: &[
+            "Traces, one a mail, for a collector that takes OTLP over HTTP (protobuf). Only in a vestibule that was built with",
+            "`--features otlp`: docs/log.md.",
+        ],
+        keys: &[
+            key(
+                "endpoint",
+                Unset("\"http://127.0.0.1:4318\""),
+                &["The collector, http or https; /v1/traces is added. Unset: no traces."],
+            ),
+            key(
+                "sample_ratio",
+                Default("1.0"),
+                &["The part of the mails that are traced, 0 to 1. The mail's id decides, which is the trace's id."],
+            ),
+            key(
+                "headers",
+                Default("[]"),
+                &["Header fields of each request, for collectors that want a login: \"authorization: Bearer …\"."],
             ),
         ],
     },

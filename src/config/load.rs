@@ -13,6 +13,7 @@ use super::{
     errors::{ConfigErrors, Mistake},
     inboxes,
     model::Config,
+    otlp,
     reader::Reader,
     sections::{self, ReadFile},
     texts, unknown, warnings,
@@ -109,6 +110,7 @@ fn read<'d>(
     let access = sections::access(r, verification.as_ref().map(|(_, max_held)| *max_held));
     let projects = sections::projects(r);
     let log = sections::log(r);
+    let otlp = otlp::otlp(r);
 
     checks::site(r);
     for project in &projects {
@@ -133,6 +135,7 @@ fn read<'d>(
         projects,
         routes: Arc::new(routes),
         log: log?,
+        otlp,
         warnings: Vec::new(),
         version: String::new(),
     })

@@ -6,7 +6,7 @@ use std::{collections::HashSet, net::SocketAddr, num::NonZeroU32, path::PathBuf,
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 
-use super::{retention::Retention, tokens::ApiToken};
+use super::{otlp::OtlpConfig, retention::Retention, tokens::ApiToken};
 use crate::{
     access::{AccessSettings, OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
@@ -45,6 +45,8 @@ pub struct Config {
     pub routes: Arc<RouteTable>,
     /// `[log]`.
     pub log: LogConfig,
+    /// `[otlp]`; `None`: no traces.
+    pub otlp: Option<OtlpConfig>,
     /// What is valid but probably not meant.
     pub warnings: Vec<String>,
     /// A short digest of the settings in force (16 hex digits), to tell which settings a decision rested on.

@@ -1,13 +1,14 @@
 //! Hides secrets in the text of a file, so that a report that quotes the file can be shown to anybody.
 
 /// The text with each byte of a secret as `*`, so that every place stays where it is. Works on any text, valid TOML or
-/// not: the password of a URL with a login, and the value of a key whose name has `token` in it, but for the names of files
-/// (`token_file`).
+/// not: the password of a URL with a login, the value of a key whose name has `token` in it, but for the names of files
+/// (`token_file`), and the values of `headers`.
 pub(super) fn masked(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     let passwords = text.match_indices("://").filter_map(|(at, mark)| password(text, at + mark.len()));
     let tokens = text.match_indices("token").filter_map(|(at, mark)| value(text, at + mark.len()));
-    for secret in passwords.chain(tokens) {
+    let headers = text.match_indices("headers").flat_map(|(at, mark)| fields(text, at + mark.len()));
+    for secret in passwords.chain(tokens).chain(headers) {
         bytes[secret].fill(b'*');
     }
     String::from_utf8(bytes).unwrap_or_default()
@@ -37,6 +38,32 @@ fn value(text: &str, start: usize) -> Option<std::ops::Range<usize>> {
     Some(begin..begin + end)
 }
 
+/// In each text of the list behind the `=` that follows the name of a key, or in the one text there: what stands behind its first
+/// colon, or all of it.
+fn fields(text: &str, start: usize) -> Vec<std::ops::Range<usize>> {
+    let mut found = Vec::new();
+    let written = text[start..].trim_start_matches(['"', '\'', ' ', '\t']);
+    let Some(mut rest) = written.strip_prefix('=').map(str::trim_start) else { return found };
+    let is_list = rest.starts_with('[');
+    while let Some((at, quote)) = rest.char_indices().find(|(_, c)| matches!(c, '"' | '\'' | ']' | '\n')) {
+        rest = &rest[at + 1..];
+        match quote {
+            '\n' if is_list => continue,
+            ']' | '\n' => break,
+            _ => {}
+        }
+        let begin = text.len() - rest.len();
+        let end = begin + rest.find([quote, '\n']).unwrap_or(rest.len());
+        let colon = text[begin..end].find(':').map_or(begin, |at| begin + at + 1);
+        found.push(colon..end);
+        rest = text.get(end + 1..).unwrap_or_default();
+        if !is_list {
+            break;
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +84,13 @@ mod tests {
             ("[{ name = \"anna\", token = 'x' }]", "[{ name = \"anna\", token = '*' }]"),
             ("admin_token_file = \"/etc/token\"", "admin_token_file = \"/etc/token\""),
             ("# a token\nkey = \"IT\"", "# a token\nkey = \"IT\""),
+            (
+                "headers = [ \"x-key: abc\",\n'b:c'] # \"d: e\"\n",
+                "headers = [ \"x-key:****\",\n'b:*'] # \"d: e\"\n",
+            ),
+            ("otlp.headers=[\"abc", "otlp.headers=[\"***"),
+            ("headers = \"x: y\"\nkey = \"IT\"", "headers = \"x:**\"\nkey = \"IT\""),
+            ("headers = 5\nkey = \"IT\"", "headers = 5\nkey = \"IT\""),
             ("relay = \"smtp://u:p@ss@h:25\"", "relay = \"smtp://u:****@h:25\""),
             ("relay = \"smtp://user@h\"", "relay = \"smtp://user@h\""),
             ("relay = \"smtp://h:25\"\nfrom = \"a@b\"", "relay = \"smtp://h:25\"\nfrom = \"a@b\""),

@@ -94,7 +94,7 @@ pub(super) fn log_level(value: &DeValue<'_>) -> Read<String> {
             part.split_once('=').map_or(("vestibule", part), |(target, level)| (target, level));
         let valid = target.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
         if !valid || target.is_empty() {
-            let fix = "write a level, or target=level with a module's path as target: \"info,vestibule::smtp=debug\"";
+            let fix = "write a level, or target=level, with the name of a crate as target: \"warn,vestibule=debug\"";
             return Err(Wrong::new(format!("\"{part}\" is no log filter"), fix));
         }
         if !LEVELS.contains(&level.trim().to_ascii_lowercase().as_str()) {

@@ -296,6 +296,7 @@ fn config() -> Config {
         }],
         routes: Arc::new(routes),
         log: LogConfig { format: LogFormat::Json, level: "debug".into(), addresses: LogAddresses::Full },
+        otlp: None,
         warnings: Vec::new(),
         version: "0".into(),
     }

@@ -1,6 +1,9 @@
 //! What would happen to a mail, and why; nothing is taken in.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -163,6 +166,7 @@ fn envelope(config: &Config, question: &Question, message: &mail::Message) -> Re
         reverse_path: content.return_path.unwrap_or(author),
         recipients: recipients(config, &question.rcpts, &content.participants)?,
         received_at: now,
+        took: Duration::ZERO,
     })
 }
 

@@ -29,7 +29,7 @@ use crate::{
     mail::{self, Message, ScanError},
     ops::{
         self, AccountCreated, ConfigWarning, Event, ForwardEnded, MailForwarded, Ops, SenderChecked,
-        StoreFailed,
+        StoreFailed, Way,
     },
     smtp::{Delivery, Envelope},
     store::{CommitError, Committed, Plan, Store, StoreError},
@@ -98,21 +98,28 @@ impl Intake {
     }
 
     async fn take(&self, envelope: Envelope, raw: Bytes) -> Delivery {
-        let begun = Instant::now();
+        let mut way = Way::new(&self.ops, &envelope, raw.len());
+        let delivery = self.decide(&envelope, raw, &mut way).await;
+        way.end(delivery);
+        delivery
+    }
+
+    async fn decide(&self, envelope: &Envelope, raw: Bytes, way: &mut Way<'_>) -> Delivery {
         let message = match read(raw.clone()).await {
             Ok(message) => message,
             Err(ScanError::Nul) => return Delivery::Nul,
             Err(ScanError::TooComplex(_)) => return Delivery::TooComplex,
         };
-        let scanned = begun.elapsed();
+        let scanned = Instant::now();
         let (config, verifier) = (self.config.load_full(), self.verifier.load_full());
-        let mail = Mail::new(&envelope, &raw, &message, &config);
+        let mail = Mail::new(envelope, &raw, &message, &config);
         let verdict = judge::judge(verifier.as_deref(), &mail).await;
-        self.ops.metrics.stage("scan", scanned);
-        self.ops.metrics.stage("authenticate", begun.elapsed().saturating_sub(scanned));
+        way.stage("scan", way.begun(), scanned);
+        way.stage("authenticate", scanned, Instant::now());
+        way.judged(&verdict);
         let comes_again = verdict.unanswered.is_some()
             && judge::is_young(&raw, envelope.received_at, config.authentication.verify.retry_window);
-        self.report_checks(&envelope, &message, &verdict, comes_again);
+        self.report_checks(envelope, &message, &verdict, comes_again);
         if comes_again {
             return Delivery::SenderUnchecked;
         }
@@ -124,9 +131,9 @@ impl Intake {
             ConfigWarning { warning }.emit(&self.ops);
             return Delivery::Unavailable;
         }
-        match self.commit(&incoming).await {
+        match self.commit(&incoming, way).await {
             Ok((intentions, committed)) => {
-                self.report(&incoming, &intentions, &committed, begun.elapsed());
+                self.report(&incoming, &intentions, &committed, way);
                 self.report_bounces(&incoming, &committed).await;
                 delivery(&incoming, &intentions)
             }
@@ -138,19 +145,23 @@ impl Intake {
     }
 
     /// Reads, plans, commits; again while the sender changes or another copy of the mail is quicker.
-    async fn commit(&self, incoming: &Incoming<'_>) -> Result<(Intentions, Committed), Failed> {
+    async fn commit(
+        &self,
+        incoming: &Incoming<'_>,
+        way: &mut Way<'_>,
+    ) -> Result<(Intentions, Committed), Failed> {
         for round in 0..MOST_TRIES {
             let begun = Instant::now();
             let (plan, intentions) = self.plan(incoming).await?;
-            let decided = begun.elapsed();
+            let decided = Instant::now();
             // The release that is under way makes the request that this mail is a comment on.
             let waits = intentions.awaits_release && round + 1 < MOST_TRIES;
             let outcome = if waits { Err(CommitError::Stale) } else { self.store.commit(plan).await };
             match outcome {
                 Ok(committed) => {
                     // Of the round that counted; what the others took is in `intake_seconds`.
-                    self.ops.metrics.stage("decide", decided);
-                    self.ops.metrics.stage("commit", begun.elapsed().saturating_sub(decided));
+                    way.stage("decide", begun, decided);
+                    way.stage("commit", decided, Instant::now());
                     return Ok((intentions, committed));
                 }
                 Err(CommitError::Stale | CommitError::Duplicate(_)) => {}
@@ -197,9 +208,9 @@ impl Intake {
         incoming: &Incoming<'_>,
         intentions: &Intentions,
         committed: &Committed,
-        elapsed: Duration,
+        way: &mut Way<'_>,
     ) {
-        let envelope = incoming.envelope;
+        let (envelope, elapsed) = (incoming.envelope, way.begun().elapsed());
         if intentions.forwarded {
             MailForwarded {
                 mail_id: envelope.mail_id.to_string(),
@@ -220,7 +231,7 @@ impl Intake {
             AccountCreated { address: &account.address, kind, by: "mail", actor: None }.emit(&self.ops);
         }
         for (decision, entry) in intentions.decisions.iter().zip(&committed.entries) {
-            incoming.decided(decision, entry, elapsed).emit(&self.ops);
+            way.decided(incoming.decided(decision, entry, elapsed));
         }
     }
 }

@@ -186,6 +186,7 @@ fn envelope(dropped: &Dropped, now: Time) -> Envelope {
             .map(|address| Recipient { address: address.clone(), route: route() })
             .collect(),
         received_at: facts.received_at,
+        took: Duration::ZERO,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a whole daemon shows only one by one: `on_drop = "reject"` for every reason, senders that are not proven, mails that
 //! are being released.
 
-use std::{io, net::Ipv4Addr, path::Path};
+use std::{io, net::Ipv4Addr, path::Path, time::Duration};
 
 use super::{
     plan::{Intention, plan},
@@ -68,6 +68,7 @@ fn envelope(recipients: &[&str], reverse_path: &str, config: &Config) -> Envelop
         reverse_path: reverse_path.to_owned(),
         recipients: recipients.iter().map(recipient).collect(),
         received_at: Time::from_millis(0),
+        took: Duration::ZERO,
     }
 }
 

@@ -243,11 +243,12 @@ where
         alarms: &mut Alarms<'_>,
     ) -> Result<Input<'static>, Ended> {
         let ops = &self.shared.parts.ops;
-        ops.metrics.stage("receive", self.deadlines.mail_took(Instant::now()));
+        let took = self.deadlines.mail_took(Instant::now());
+        ops.metrics.stage("receive", took);
         let now = ops.clock.now();
         let mail_id = MailId::new(time_ordered_uuid(now));
         let (mut envelope, content) = mail.into_envelope(mail_id, self.id, self.peer, now);
-        envelope.relay = self.relay;
+        (envelope.relay, envelope.took) = (self.relay, took);
         // The memory is the mail's until it is dealt with.
         let _hold = self.hold.take();
         let delivery = tokio::select! {

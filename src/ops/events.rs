@@ -793,6 +793,20 @@ impl Event for StoreDamaged<'_> {
     }
 }
 
+/// `traces.dropped`: spans were dropped, as the collector does not take them. At most once a minute.
+pub struct TracesDropped<'a> {
+    /// How many since the line before.
+    pub spans: u64,
+    /// Why the last ones were.
+    pub error: &'a str,
+}
+
+impl Event for TracesDropped<'_> {
+    fn emit(self, ops: &Ops) {
+        line!(ops, Level::WARN, "traces.dropped", spans = self.spans, error = &*ops.log_words(self.error));
+    }
+}
+
 /// `daemon.started`.
 pub struct DaemonStarted<'a> {
     /// SMTP sockets.

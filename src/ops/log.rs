@@ -3,7 +3,10 @@
 use std::{
     fmt::{self, Write as _},
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tracing::{
@@ -12,9 +15,13 @@ use tracing::{
 };
 use tracing_subscriber::{
     EnvFilter, Registry,
-    fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, MakeWriter,
+        format::{Format, Writer},
+    },
     layer::SubscriberExt,
     registry::LookupSpan,
+    reload,
 };
 
 use crate::config::{LogConfig, LogFormat};
@@ -28,26 +35,75 @@ const MAX_OWN_VALUE: usize = 64 * 1024;
 const QUIET: &str = "async_smtp=warn,lettre=warn,sled=warn,hyper=warn,hyper_util=warn,rustls=warn,h2=warn,\
                      hickory_resolver=error,hickory_net=error,hickory_proto=error";
 
-/// Sets the process-wide subscriber. Fails when there is one already or the filter is not valid.
-pub fn init(config: &LogConfig) -> Result<(), String> {
-    let filter = filter(&config.level)?;
-    let installed = match config.format {
-        LogFormat::Json => {
-            let layer = tracing_subscriber::fmt::layer().event_format(JsonLines).with_writer(io::stdout);
-            tracing::subscriber::set_global_default(Registry::default().with(filter).with(layer))
-        }
-        LogFormat::Text => tracing::subscriber::set_global_default(text_lines(io::stdout).with(filter)),
-    };
-    installed.map_err(|error| error.to_string())
+/// A hand on a running log: level and format change without a restart. Cheap to clone.
+#[derive(Clone)]
+pub struct LogControl {
+    filter: reload::Handle<EnvFilter, Registry>,
+    text: Arc<AtomicBool>,
 }
 
-/// Lines for a terminal. The values of fields are written as Rust writes strings, so they stay inside their line too.
-fn text_lines<W>(writer: W) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync
+impl LogControl {
+    /// Puts level and format in force for every line after it. Fails when the filter is not valid; both stay then. Where the log
+    /// is not the process-wide one it must be the current one: tracing asks the current one what it wants from now on.
+    pub fn set(&self, config: &LogConfig) -> Result<(), String> {
+        self.filter.reload(filter(&config.level)?).map_err(|error| error.to_string())?;
+        self.text.store(config.format == LogFormat::Text, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Sets the process-wide subscriber. Fails when there is one already or the filter is not valid.
+pub fn init(config: &LogConfig) -> Result<LogControl, String> {
+    let (subscriber, control) = subscriber(config, io::stdout)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|error| error.to_string())?;
+    Ok(control)
+}
+
+/// The same log as a subscriber of its own that writes to `buffer`.
+pub fn log_dispatch(config: &LogConfig, buffer: LogBuffer) -> Result<(Dispatch, LogControl), String> {
+    let (subscriber, control) = subscriber(config, buffer)?;
+    Ok((Dispatch::new(subscriber), control))
+}
+
+fn subscriber<W>(
+    config: &LogConfig,
+    writer: W,
+) -> Result<(impl Subscriber + Send + Sync + use<W>, LogControl), String>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(writer);
-    Registry::default().with(layer)
+    let (filter, handle) = reload::Layer::new(filter(&config.level)?);
+    let control =
+        LogControl { filter: handle, text: Arc::new(AtomicBool::new(config.format == LogFormat::Text)) };
+    let lines = Lines { text: Arc::clone(&control.text), as_text: Format::default().with_target(false) };
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).event_format(lines).with_writer(writer);
+    Ok((Registry::default().with(filter).with(layer), control))
+}
+
+/// Lines in the format that is in force: JSON, or text for a terminal. As text the values of fields are written as Rust writes
+/// strings, so they stay inside their line too.
+struct Lines {
+    text: Arc<AtomicBool>,
+    as_text: Format,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if self.text.load(Ordering::Relaxed) {
+            self.as_text.format_event(context, writer, event)
+        } else {
+            JsonLines.format_event(context, writer, event)
+        }
+    }
 }
 
 fn filter(level: &str) -> Result<EnvFilter, String> {
@@ -213,6 +269,55 @@ fn escape(out: &mut String, value: &str, limit: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogAddresses;
+
+    fn config(format: LogFormat, level: &str) -> LogConfig {
+        LogConfig { format, level: level.to_owned(), addresses: LogAddresses::Full }
+    }
+
+    #[test]
+    fn level_and_format_change_while_it_runs() {
+        let buffer = LogBuffer::default();
+        let (dispatch, control) = log_dispatch(&config(LogFormat::Json, "info"), buffer.clone()).unwrap();
+        let steps: [(LogFormat, &str, &[&str]); 5] = [
+            (LogFormat::Json, "info", &["{info}"]),
+            (LogFormat::Json, "debug", &["{debug}", "{info}"]),
+            (LogFormat::Text, "vestibule=debug", &["debug", "info"]),
+            (LogFormat::Text, "error", &[]),
+            (LogFormat::Json, "error,vestibule=info", &["{info}"]),
+        ];
+        for (format, level, lines) in steps {
+            let before = buffer.text().len();
+            tracing::dispatcher::with_default(&dispatch, || {
+                control.set(&config(format, level)).unwrap();
+                tracing::debug!(target: "vestibule", event = "debug");
+                tracing::info!(target: "vestibule", event = "info");
+                // A library whose debug lines show passwords stays quiet at every level.
+                tracing::debug!(target: "async_smtp", event = "AUTH");
+            });
+            let text = buffer.text();
+            let names: Vec<_> = text[before..].lines().map(named).collect();
+            assert_eq!(names, lines, "{format:?} {level}");
+        }
+    }
+
+    /// The event of a line: in braces where the line is JSON.
+    fn named(line: &str) -> String {
+        match serde_json::from_str::<serde_json::Value>(line) {
+            Ok(value) => format!("{{{}}}", value["event"].as_str().unwrap()),
+            Err(_) => line.split('"').nth(1).unwrap().to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_none_changes_nothing() {
+        let buffer = LogBuffer::default();
+        let (dispatch, control) = log_dispatch(&config(LogFormat::Json, "info"), buffer.clone()).unwrap();
+        let wrong = control.set(&config(LogFormat::Text, "vestibule=loud"));
+        assert!(wrong.unwrap_err().contains("log.level"));
+        tracing::dispatcher::with_default(&dispatch, || tracing::info!(target: "vestibule", event = "x.y"));
+        assert_eq!(buffer.events("x.y").len(), 1, "still JSON: {}", buffer.text());
+    }
 
     #[test]
     fn a_line_is_one_json_object_whatever_the_values() {
@@ -238,7 +343,9 @@ mod tests {
     fn a_line_of_text_is_one_line_whatever_the_values() {
         let buffer = LogBuffer::default();
         let hostile = "a\u{1b}[31m\r\n2026-01-01 INFO event=\"mail.decided\"\u{202e}\u{9b}\u{2028}";
-        tracing::dispatcher::with_default(&Dispatch::new(text_lines(buffer.clone())), || {
+        let config = config(LogFormat::Text, "info");
+        let (dispatch, _control) = log_dispatch(&config, buffer.clone()).unwrap();
+        tracing::dispatcher::with_default(&dispatch, || {
             tracing::info!(target: "vestibule", event = "test.event", detail = hostile, name = Some(hostile));
         });
         let text = buffer.text();

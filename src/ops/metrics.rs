@@ -49,6 +49,13 @@ pub struct StageLabels {
     pub stage: &'static str,
 }
 
+/// Label of spans.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SpanLabels {
+    /// sent or dropped.
+    pub result: &'static str,
+}
+
 /// Label of a step of verifications.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StepLabels {
@@ -146,6 +153,8 @@ pub struct Metrics {
     pub stage_seconds: Stages,
     /// Verifications by what has become of them.
     pub verification_steps: Family<StepLabels, Counter>,
+    /// Spans of traces, by what became of them.
+    pub trace_spans: Family<SpanLabels, Counter>,
     /// Mails of ours in the outbox.
     pub outbox_waiting: Family<MailLabels, Gauge>,
     /// Age of the oldest of them in seconds; 0 when none waits.
@@ -228,6 +237,7 @@ metrics! {
     store_syncs: Counter::default(), "store_syncs", "Syncs of the store's files; one serves all commits that wait";
     stage_seconds: stages(), "stage_seconds", "Parts of a mail's way";
     verification_steps: Family::default(), "verification_steps", "Verifications by what has become of them";
+    trace_spans: Family::default(), "trace_spans", "Spans of traces that the collector has taken, and those that were dropped";
     outbox_waiting: Family::default(), "outbox_waiting", "Mails of the daemon that wait to be sent";
     outbox_oldest_seconds: Family::default(), "outbox_oldest_seconds", "Age of the oldest mail that waits to be sent; 0 when none waits";
     holds_by_age: Family::default(), "holds_by_age", "Mails that wait now, by how long";
@@ -253,6 +263,11 @@ impl Metrics {
     /// A part of a mail's way took so long.
     pub fn stage(&self, stage: &'static str, took: Duration) {
         self.stage_seconds.get_or_create(&StageLabels { stage }).observe(took.as_secs_f64());
+    }
+
+    /// So many spans were `sent`, or `dropped`.
+    pub fn spans(&self, result: &'static str, count: u64) {
+        self.trace_spans.get_or_create(&SpanLabels { result }).inc_by(count);
     }
 
     /// A verification has come so far.

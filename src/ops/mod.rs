@@ -8,6 +8,12 @@ mod panics;
 mod redact;
 mod rng;
 mod shutdown;
+#[cfg(feature = "otlp")]
+mod traces;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_traces.rs"]
+mod traces;
+mod way;
 
 use std::sync::Arc;
 
@@ -18,16 +24,20 @@ use tracing::Dispatch;
 
 pub use clock::Clock;
 pub use events::*;
-pub use log::{JsonLines, LogBuffer, init as init_log, json_dispatch};
+pub use log::{JsonLines, LogBuffer, LogControl, init as init_log, json_dispatch, log_dispatch};
 pub use metrics::{
     AGES, AgeLabels, CertificateLabels, CheckLabels, DecisionLabels, MailLabels, Metrics, RefusalLabels,
-    RequestLabels, StageLabels, Stages, StepLabels,
+    RequestLabels, SpanLabels, StageLabels, Stages, StepLabels,
 };
 pub use panics::{log_panics, words_of};
 pub use rng::{random, time_ordered_uuid};
 pub use shutdown::{Shutdown, ShutdownHandle};
+pub use way::Way;
 
-use crate::{config::LogAddresses, types::EmailAddress};
+use crate::{
+    config::{LogAddresses, LogConfig},
+    types::EmailAddress,
+};
 
 /// What every part of the running daemon shares for its own watching. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +49,8 @@ pub struct Ops {
     addresses: Arc<ArcSwap<LogAddresses>>,
     hash_key: Arc<[u8; 32]>,
     dispatch: Option<Dispatch>,
+    log: Option<LogControl>,
+    traces: traces::Traces,
 }
 
 impl Ops {
@@ -50,12 +62,21 @@ impl Ops {
             addresses: Arc::new(ArcSwap::from_pointee(addresses)),
             hash_key: Arc::new(random()),
             dispatch,
+            log: None,
+            traces: traces::Traces::default(),
         }
     }
 
-    /// Changes how addresses appear in logs (`[log] addresses`), at a reload.
-    pub fn set_log_addresses(&self, addresses: LogAddresses) {
-        self.addresses.store(Arc::new(addresses));
+    /// With a hand on the log, so that a reload changes its level and format too.
+    #[must_use]
+    pub fn with_log(self, control: LogControl) -> Self {
+        Self { log: Some(control), ..self }
+    }
+
+    /// Puts `[log]` in force, at a reload. Fails when its filter is not valid; the old level and format stay then.
+    pub fn set_log(&self, config: &LogConfig) -> Result<(), String> {
+        self.addresses.store(Arc::new(config.addresses));
+        self.log.as_ref().map_or(Ok(()), |log| self.in_scope(|| log.set(config)))
     }
 
     /// The address as the site wants it in its logs. A hash is keyed for this run of the process only.

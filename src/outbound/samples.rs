@@ -103,6 +103,7 @@ pub(super) fn config(relay: Relay) -> Config {
         }],
         routes: Arc::new(RouteTable::new(Some('+'), false, "help.example.com".parse().unwrap())),
         log: LogConfig { format: LogFormat::Json, level: "info".to_owned(), addresses: LogAddresses::Full },
+        otlp: None,
         warnings: Vec::new(),
         version: "0".to_owned(),
     }

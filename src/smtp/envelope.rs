@@ -1,6 +1,6 @@
 //! What the session knows of a mail beside its bytes (RFC 5321 §2.3.1), and what became of it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,8 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
     /// When the last byte had come.
     pub received_at: Time,
+    /// How long its data was waited for; zero where it came with what was read before.
+    pub took: Duration,
 }
 
 /// What became of a mail whose last byte has come. Each variant is one row of the reply table.
@@ -76,4 +78,18 @@ pub enum Delivery {
     Unavailable,
     /// The sender can't be checked at present, for want of an answer of DNS; the mail stays with the relay: 451 4.7.0.
     SenderUnchecked,
+}
+
+impl Delivery {
+    /// One word of a few, for traces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::TooComplex => "too-complex",
+            Self::Nul => "nul",
+            Self::Unavailable => "unavailable",
+            Self::SenderUnchecked => "sender-unchecked",
+        }
+    }
 }

@@ -77,6 +77,7 @@ mod tests {
             reverse_path: String::new(),
             recipients: recipients.iter().map(recipient).collect(),
             received_at: "2026-11-22T08:00:05.120Z".parse().unwrap(),
+            took: std::time::Duration::ZERO,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What goes in and out of the session's steps.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use super::{Delivery, Envelope, Protocol, Recipient, Reply};
 use crate::types::{MailId, SessionId, Time};
@@ -138,7 +138,8 @@ pub struct ReceivedMail {
 }
 
 impl ReceivedMail {
-    /// The envelope, with what only the driver knows, and the mail. Its relay is the peer until the driver knows better.
+    /// The envelope, with what only the driver knows, and the mail. Its relay is the peer, and it took no time, until the
+    /// driver knows better.
     pub fn into_envelope(
         self,
         mail_id: MailId,
@@ -147,9 +148,19 @@ impl ReceivedMail {
         received_at: Time,
     ) -> (Envelope, Vec<u8>) {
         let Self { helo, protocol, reverse_path, recipients, client, content } = self;
-        let (relay, peer) = (peer, client.unwrap_or(peer));
-        let envelope =
-            Envelope { mail_id, session, peer, relay, helo, protocol, reverse_path, recipients, received_at };
+        let (relay, peer, took) = (peer, client.unwrap_or(peer), Duration::ZERO);
+        let envelope = Envelope {
+            mail_id,
+            session,
+            peer,
+            relay,
+            helo,
+            protocol,
+            reverse_path,
+            recipients,
+            received_at,
+            took,
+        };
         (envelope, content)
     }
 }

@@ -119,12 +119,18 @@ impl Served {
 
     /// Reads log lines up to the next one of this event.
     pub(crate) fn event(&mut self, name: &str) -> serde_json::Value {
+        self.events_to(name).pop().unwrap()
+    }
+
+    /// The lines up to the next one of this event, with it.
+    pub(crate) fn events_to(&mut self, name: &str) -> Vec<serde_json::Value> {
+        let mut read = Vec::new();
         loop {
             let line = self.process.line();
             assert!(!line.is_empty(), "the daemon ended before {name}");
-            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-            if value["event"] == name {
-                return value;
+            read.push(serde_json::from_str::<serde_json::Value>(&line).unwrap());
+            if read.last().unwrap()["event"] == name {
+                return read;
             }
         }
     }

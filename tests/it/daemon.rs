@@ -16,7 +16,7 @@ use tokio::{
 use vestibule::{
     app::{Addresses, App, Ended, Reload, supervisor::Supervisor},
     config::{self, Config},
-    ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch},
+    ops::{Clock, LogBuffer, Ops, Shutdown, json_dispatch, log_dispatch},
     store::{Disk, Queue, RealDisk, Store, embedded},
     types::Time,
 };
@@ -91,11 +91,33 @@ impl Daemon {
         Self::on(Arc::new(RealDisk), folder, site, clock).await
     }
 
+    /// With the log that the site's `[log]` says; the others have every line, as JSON.
+    pub(crate) async fn logging(site: &str) -> Self {
+        let ops = |config: &Config, clock: Clock, log: LogBuffer| {
+            let (dispatch, control) = log_dispatch(&config.log, log).unwrap();
+            Ops::new(clock, config.log.addresses, Some(dispatch)).with_log(control)
+        };
+        Self::watched(Arc::new(RealDisk), tempfile::tempdir().unwrap(), site, Clock::manual(START), ops).await
+    }
+
     /// With the store on this disk.
     pub(crate) async fn on(disk: Arc<dyn Disk>, folder: TempDir, site: &str, clock: Clock) -> Self {
+        let ops = |config: &Config, clock: Clock, log: LogBuffer| {
+            Ops::new(clock, config.log.addresses, Some(json_dispatch(log)))
+        };
+        Self::watched(disk, folder, site, clock, ops).await
+    }
+
+    async fn watched(
+        disk: Arc<dyn Disk>,
+        folder: TempDir,
+        site: &str,
+        clock: Clock,
+        ops: impl FnOnce(&Config, Clock, LogBuffer) -> Ops,
+    ) -> Self {
         let config = load(folder.path(), site);
         let log = LogBuffer::default();
-        let ops = Ops::new(clock.clone(), config.log.addresses, Some(json_dispatch(log.clone())));
+        let ops = ops(&config, clock.clone(), log.clone());
         let app = App::start_on(config, ops, disk).await.unwrap();
         let (addresses, store) = (app.addresses().clone(), app.store());
         let (reload, shutdown) = (app.reload_handle(), app.shutdown());
@@ -286,6 +308,11 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 pub(crate) struct Smtp(BufReader<TcpStream>);
+
+/// What a new connection is told first.
+pub(crate) async fn greeting(address: SocketAddr) -> String {
+    Smtp(BufReader::new(TcpStream::connect(address).await.unwrap())).reply().await
+}
 
 impl Smtp {
     pub(crate) async fn connect(address: SocketAddr) -> Self {

@@ -85,6 +85,27 @@ fn every_path_that_a_document_names_is_there() {
     assert!(names > 40 && links > 40, "{names} names and {links} links");
 }
 
+/// The example file is the print-out of the table of keys.
+#[test]
+fn every_key_that_waits_for_a_start_is_listed_and_no_other() {
+    let (mut table, mut waits, mut waiting) = (String::new(), false, Vec::new());
+    for line in vestibule::config::example().lines() {
+        let key = line.trim_start_matches('#').split_once(" = ").map(|(key, _)| key);
+        match (line, key) {
+            ("# A change takes effect at the next start.", _) => waits = true,
+            (_, Some(key)) if std::mem::take(&mut waits) => waiting.push(format!("- `{table}.{key}`")),
+            _ => {}
+        }
+        if let Some(name) = line.strip_prefix('[') {
+            table = name.trim_end_matches(']').to_owned();
+        }
+    }
+    assert!(waiting.len() >= 4, "{waiting:?}");
+    let listed: Vec<_> =
+        include_str!("../../docs/install.md").lines().filter(|line| line.starts_with("- `")).collect();
+    assert_eq!(listed, waiting);
+}
+
 /// `"room.happened"`, as the events write themselves.
 fn events() -> Vec<&'static str> {
     let is_event = |text: &&str| {

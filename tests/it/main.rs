@@ -27,6 +27,7 @@ mod mail; // fixtures/mail: sender, nature, limits, content
 mod nature; // fixtures/mail: persons, machines, and what is decided about them
 mod outage; // the relay for outbound mail is away
 mod packaging; // man pages, completions, the unit, what the package brings
+mod reload; // settings that change while it runs, and those that wait for a start
 mod replay; // all fixtures through async-smtp into the built binary
 mod replies; // replies, participants, copies, closed requests
 mod rules; // access-rules.md, sentence by sentence, on a whole daemon

@@ -72,6 +72,7 @@ pub(crate) fn config() -> Config {
         projects: INBOXES.iter().map(|(key, address)| project(key, address)).collect(),
         routes: Arc::new(routes()),
         log: LogConfig { format: LogFormat::Json, level: "info".to_owned(), addresses: LogAddresses::Full },
+        otlp: None,
         warnings: Vec::new(),
         version: "0123456789abcdef".to_owned(),
     }

@@ -232,6 +232,8 @@ impl Store for Embedded {
     }
 
     async fn audit(&self) -> Result<Vec<String>, StoreError> {
+        // An opening makes what waits for another try due, beside us: a look in between would see half of it.
+        self.ping().await;
         let mut problems = self.list(|view| audit::audit(view.rows)).await?;
         problems.extend(self.check_journal(false).await?);
         Ok(problems)
