@@ -19,6 +19,7 @@ mod sample;
 use std::{
     fs::{self, File},
     io::Write as _,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
@@ -181,14 +182,15 @@ struct Run {
     /// Processor time of this process, what is done after the last answer included, in ms a commit.
     cpu: f64,
     syncs: Option<f64>,
-    /// Bytes on disk for each byte of mail.
+    /// Bytes on disk for each byte of mail, and bytes written for it, those that were written over included.
     disk: f64,
+    written: f64,
     resident: f64,
 }
 
 async fn run(engine: Arc<dyn Engine>, folder: &Path, (size, tasks): (usize, usize), length: Duration) -> Run {
     let raw = Bytes::from(sample::mail(size));
-    let (begun, before) = (Instant::now(), Used::now());
+    let (begun, before) = (Instant::now(), Used::now(folder));
     let mut running = JoinSet::new();
     for task in 0..tasks {
         let (engine, raw) = (Arc::clone(&engine), raw.clone());
@@ -207,41 +209,54 @@ async fn run(engine: Arc<dyn Engine>, folder: &Path, (size, tasks): (usize, usiz
     }
     let mut waits: Vec<f64> = running.join_all().await.concat();
     let elapsed = begun.elapsed().as_secs_f64();
-    let (syncs, after) = (engine.end().await, Used::now());
+    let syncs = engine.end().await;
+    settle_disk();
+    let after = Used::now(folder);
     waits.sort_by(f64::total_cmp);
     let count = waits.len();
     let commits = f64::from(u32::try_from(count).unwrap());
+    let mails = commits * raw.len() as f64;
     Run {
         rate: commits / elapsed,
         p50: waits[count / 2],
         p99: waits[count - 1 - count / 100],
         cpu: (after.seconds - before.seconds) * 1e3 / commits,
         syncs: syncs.map(|syncs| f64::from(u32::try_from(syncs).unwrap()) / commits),
-        disk: on_disk(folder) / (commits * raw.len() as f64),
+        disk: on_disk(folder) / mails,
+        written: (after.written - before.written) / mails,
         resident: after.mebibytes,
     }
 }
 
-/// Seconds of processor time, and MiB of memory, of this process.
+/// Seconds of processor time and MiB of memory of this process; bytes that its disk has written, whoever they are from.
 struct Used {
     seconds: f64,
     mebibytes: f64,
+    written: f64,
 }
 
 impl Used {
-    fn now() -> Self {
+    fn now(folder: &Path) -> Self {
         let stat = fs::read_to_string("/proc/self/stat").unwrap();
         let field =
             |n: usize| stat.rsplit(')').next().unwrap().split_whitespace().nth(n).unwrap().parse::<f64>();
         let pages: f64 =
             fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let device = folder.metadata().unwrap().dev();
+        let counts = format!("/sys/dev/block/{}:{}/stat", device >> 8, device & 0xff);
+        // None on a tmpfs.
+        let counts = fs::read_to_string(counts).unwrap_or_default();
+        let sectors = counts.split_whitespace().nth(6).map_or(0.0, |sectors| sectors.parse::<f64>().unwrap());
         // Clock ticks of 10 ms, pages of 4 KiB: Linux on the machines that this runs on.
-        Self { seconds: (field(11).unwrap() + field(12).unwrap()) / 100.0, mebibytes: pages / 256.0 }
+        Self {
+            seconds: (field(11).unwrap() + field(12).unwrap()) / 100.0,
+            mebibytes: pages / 256.0,
+            written: sectors * 512.0,
+        }
     }
 }
 
 fn on_disk(folder: &Path) -> f64 {
-    use std::os::unix::fs::MetadataExt as _;
     let within = |entry: std::io::Result<fs::DirEntry>| {
         let path = entry.unwrap().path();
         if path.is_dir() { on_disk(&path) } else { path.metadata().unwrap().blocks() as f64 * 512.0 }
@@ -280,7 +295,7 @@ async fn main() {
         .join(format!("bench-store.{}", std::process::id()));
     fs::create_dir(&base).unwrap();
     println!(
-        "| mails, tasks | limit | store | ratio | p50 / p99 ms (limit) | CPU ms (limit) | syncs | disk bytes | MiB |"
+        "| mails, tasks | limit | store | ratio | p50 / p99 ms (limit) | CPU ms (limit) | syncs | bytes on disk / written | MiB |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in ROWS {
@@ -296,7 +311,7 @@ async fn main() {
         let limit = |of: fn(&Run) -> f64| median(limits.iter().map(of).collect());
         let store = |of: fn(&Run) -> f64| median(ours.iter().map(of).collect());
         println!(
-            "| {} KB, {} | {:.0}/s | {:.0}/s | {:.2} | {:.2} / {:.2} ({:.2} / {:.2}) | {:.3} ({:.3}) | {:.2} | {:.2} | {:.0} |",
+            "| {} KB, {} | {:.0}/s | {:.0}/s | {:.2} | {:.2} / {:.2} ({:.2} / {:.2}) | {:.3} ({:.3}) | {:.2} | {:.2} / {:.2} | {:.0} |",
             row.0 / 1000,
             row.1,
             limit(|run| run.rate),
@@ -310,6 +325,7 @@ async fn main() {
             limit(|run| run.cpu),
             store(|run| run.syncs.unwrap_or_default()),
             store(|run| run.disk),
+            store(|run| run.written),
             store(|run| run.resident),
         );
     }

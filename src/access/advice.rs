@@ -12,10 +12,11 @@ pub struct Advice {
     pub to_change: String,
 }
 
-/// About a decision with this reason. `sender`: the From address, where there is one.
-pub fn advice(reason: Reason, project: &ProjectKey, sender: Option<&EmailAddress>) -> Advice {
+/// About a decision with this reason. `project`: the one decided for, where it was for one; `sender`: the From address,
+/// where there is one.
+pub fn advice(reason: Reason, project: Option<&ProjectKey>, sender: Option<&EmailAddress>) -> Advice {
     let names = Names {
-        project,
+        project: project.map_or("the project", ProjectKey::as_str),
         address: sender.map_or("the address", |sender| sender.key()),
         domain: sender.map_or("the domain", |sender| sender.domain().as_str()),
     };
@@ -24,7 +25,7 @@ pub fn advice(reason: Reason, project: &ProjectKey, sender: Option<&EmailAddress
 
 /// What the words are about.
 struct Names<'a> {
-    project: &'a ProjectKey,
+    project: &'a str,
     address: &'a str,
     domain: &'a str,
 }
@@ -120,15 +121,16 @@ mod tests {
     #[test]
     fn every_reason_names_what_decided_and_what_would_change_it() {
         let (project, sender) = ("IT".parse().unwrap(), "ada@partner.example".parse().unwrap());
-        let all: Vec<_> = Reason::ALL.iter().map(|reason| advice(*reason, &project, Some(&sender))).collect();
+        let all: Vec<_> =
+            Reason::ALL.iter().map(|reason| advice(*reason, Some(&project), Some(&sender))).collect();
         for (index, one) in all.iter().enumerate() {
             assert!(!one.to_change.is_empty() && !one.decided_by.is_empty());
             // A reply is decided by what decides about any mail of a known customer.
             assert!(all[..index].iter().filter(|other| *other == one).count() <= 1, "{one:?}");
         }
-        let refused = advice(Reason::DomainNotAllowed, &project, Some(&sender));
+        let refused = advice(Reason::DomainNotAllowed, Some(&project), Some(&sender));
         assert!(refused.decided_by.contains("only_allowed_domains = true"));
         assert!(refused.to_change.starts_with("add \"partner.example\" to access.external.allowed_domains"));
-        assert!(advice(Reason::NotAProjectCustomer, &project, None).to_change.contains("--project IT"));
+        assert!(advice(Reason::NotAProjectCustomer, Some(&project), None).to_change.contains("--project IT"));
     }
 }

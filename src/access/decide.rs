@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::{
-    AccessSettings, AccountCreation, Check, OnClosed, ProjectAccess, Reason, ReplyTo, SenderFacts, Stage,
+    AccessSettings, AccountCreation, Check, OnClosed, Outcome, ProjectAccess, Reason, ReplyTo, SenderFacts,
+    SiteAccess, Stage,
 };
 use crate::{
     mail::{AutomaticSign, Nature},
-    types::{AccountStatus, Domain, EmailAddress, Standing},
+    types::{AccountKind, AccountStatus, Domain, EmailAddress, Standing},
 };
 
 /// A decision and how it came about.
@@ -200,27 +201,12 @@ fn unknown_sender(
         return trail.decide("project-access", "added, no account", Reason::NotAProjectCustomer);
     }
     trail.pass("project-access", settings.project.as_str());
-    let internal = &site.internal;
-    if internal.use_approved_domains && internal.approved_domains.contains(domain) {
-        let on_list = format!("{domain} is approved");
-        return hold(Reason::InternalAccountUnverified, "approved-domains", on_list, facts, settings, trail);
+    if let Err((check, input, reason)) = portal_only_account(domain, site, trail) {
+        if reason.outcome() == Outcome::Hold {
+            return hold(reason, check, input, facts, settings, trail);
+        }
+        return trail.decide(check, input, reason);
     }
-    trail.pass("approved-domains", list_text(internal.use_approved_domains, domain, "approved"));
-    let external = &site.external;
-    if !external.allow_portal_only_accounts {
-        return trail.decide("portal-only-accounts", "off", Reason::PortalOnlyAccountsDenied);
-    }
-    trail.pass("portal-only-accounts", "on");
-    if external.only_allowed_domains && !external.allowed_domains.contains(domain) {
-        let off_list = format!("{domain} is not allowed");
-        return trail.decide("allowed-domains", off_list, Reason::DomainNotAllowed);
-    }
-    let allowed: Cow<'static, str> = if external.only_allowed_domains {
-        format!("{domain} is allowed").into()
-    } else {
-        "any domain".into()
-    };
-    trail.pass("allowed-domains", allowed);
     if facts.standing != Standing::Proven {
         return hold(
             Reason::SenderUnproven,
@@ -232,6 +218,49 @@ fn unknown_sender(
         );
     }
     trail.decide("sender-proven", facts.standing.as_str(), Reason::NewPortalOnlyCustomer)
+}
+
+/// A check that speaks against an account: its name, what it looked at, and the reason.
+type Against = (&'static str, Cow<'static, str>, Reason);
+
+/// The part of check 7 in which neither W nor the project has a say: whether the site gives somebody of this domain a
+/// portal-only account (I, E and R).
+fn portal_only_account(domain: &Domain, site: &SiteAccess, trail: &mut Trail) -> Result<(), Against> {
+    let internal = &site.internal;
+    if internal.use_approved_domains && internal.approved_domains.contains(domain) {
+        let on_list = format!("{domain} is approved").into();
+        return Err(("approved-domains", on_list, Reason::InternalAccountUnverified));
+    }
+    trail.pass("approved-domains", list_text(internal.use_approved_domains, domain, "approved"));
+    let external = &site.external;
+    if !external.allow_portal_only_accounts {
+        return Err(("portal-only-accounts", "off".into(), Reason::PortalOnlyAccountsDenied));
+    }
+    trail.pass("portal-only-accounts", "on");
+    if external.only_allowed_domains && !external.allowed_domains.contains(domain) {
+        let off_list = format!("{domain} is not allowed").into();
+        return Err(("allowed-domains", off_list, Reason::DomainNotAllowed));
+    }
+    let allowed: Cow<'static, str> = if external.only_allowed_domains {
+        format!("{domain} is allowed").into()
+    } else {
+        "any domain".into()
+    };
+    trail.pass("allowed-domains", allowed);
+    Ok(())
+}
+
+/// Whether somebody who is less than a site administrator may add an account of this kind (access-rules: *Accounts*): no
+/// other than a mail from the address would make, if it were proven, the project open and W = allow.
+///
+/// # Errors
+/// The reason that the mail would have been held or dropped for. An internal account is always one to be verified.
+pub fn may_add(kind: AccountKind, domain: &Domain, site: &SiteAccess) -> Result<(), Reason> {
+    if kind == AccountKind::Internal {
+        return Err(Reason::InternalAccountUnverified);
+    }
+    let mut nobody_reads_it = Trail(Vec::new());
+    portal_only_account(domain, site, &mut nobody_reads_it).map_err(|(_, _, reason)| reason)
 }
 
 fn list_text(in_use: bool, domain: &Domain, list: &str) -> Cow<'static, str> {

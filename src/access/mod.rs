@@ -9,7 +9,7 @@ mod recorded;
 mod settings;
 
 pub use advice::{Advice, advice};
-pub use decide::{Verdict, decide};
+pub use decide::{Verdict, decide, may_add};
 pub use domains::{DomainEntry, DomainList, DomainListError, DomainMembership};
 pub use facts::{AccountFacts, ReplyTo, SenderFacts, Stage};
 pub use reason::{Basis, Check, Outcome, Reason};

@@ -161,21 +161,6 @@ impl Api {
         Ok(serde_json::json!({ "items": items, "next": next }))
     }
 
-    /// The first item of a list that `is_it`.
-    pub(crate) fn find(
-        &self,
-        path: &str,
-        query: &[(&str, String)],
-        is_it: impl Fn(&Value) -> bool,
-    ) -> Result<Option<Value>, Failure> {
-        let mut found = None;
-        self.pages(path, query, |page| {
-            found = page.into_iter().find(&is_it);
-            found.is_none()
-        })?;
-        Ok(found)
-    }
-
     /// Hands on page after page until `take` has enough or the list ends; answers where it would go on.
     pub(crate) fn pages(
         &self,

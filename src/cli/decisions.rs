@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     CommandResult, Failure,
-    api::{Api, ApiArgs, segment},
+    api::{ApiArgs, segment},
     show::{Column, column, cut_column},
 };
 use crate::{
@@ -224,7 +224,8 @@ impl Filter {
 }
 
 fn show(args: &ShowArgs, out: &mut dyn Write) -> CommandResult {
-    let found = about(&args.api.client()?, args.id)?;
+    let query = [("mail_id", args.id.to_string()), ("order", "oldest".to_owned())];
+    let found = super::api::take_items(&mut args.api.client()?.list(PATH, &query, true)?)?;
     if found.is_empty() {
         return Err(Failure::failed(format!("no decision about a mail with the id {}", args.id)));
     }
@@ -240,25 +241,6 @@ fn show(args: &ShowArgs, out: &mut dyn Write) -> CommandResult {
         super::show::record(out, &decision)?;
     }
     Ok(())
-}
-
-/// All decisions about one mail, the oldest first. The id says when the mail came, and so where to begin; what ended a hold
-/// later is found by the sender.
-fn about(api: &Api, id: MailId) -> Result<Vec<Value>, Failure> {
-    let came = id.uuid().get_timestamp().map_or((0, 0), |stamp| stamp.to_unix());
-    let came = Time::from_millis(i64::try_from(came.0).unwrap_or(0).saturating_mul(1000));
-    let wanted = id.to_string();
-    let mut query = vec![("since", came.to_string()), ("order", "oldest".to_owned())];
-    let is_it = |decision: &Value| decision["mail_id"].as_str() == Some(&wanted);
-    let Some(first) = api.find(PATH, &query, is_it)? else { return Ok(Vec::new()) };
-    // A mail without a usable sender was dropped at once: there is nothing later.
-    let sender = first["sender"].as_str().map(|sender| ("sender", sender.to_owned()));
-    let Some(sender) = sender else { return Ok(vec![first]) };
-    query.push(sender);
-    let mut answer = api.list(PATH, &query, true)?;
-    let mut found = super::api::take_items(&mut answer)?;
-    found.retain(is_it);
-    Ok(found)
 }
 
 fn reason(code: &str) -> Result<&'static str, String> {

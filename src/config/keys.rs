@@ -229,7 +229,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "role",
                 Unset("\"help-desk\""),
                 &[
-                    "\"read\": looks at everything. \"help-desk\": also asks for new verification mails. \"admin\": everything.",
+                    "\"read\": looks at everything. \"help-desk\": also asks for new verification mails and adds customers within [access]. \"admin\": everything.",
                 ],
             ),
             key(

@@ -51,7 +51,7 @@ impl fmt::Debug for ApiToken {
 pub enum ApiRole {
     /// Look at everything, change nothing.
     Read,
-    /// Ask for a new verification mail, and what would become of a mail.
+    /// Ask for a new verification mail, and what would become of a mail; add customers within the access rules.
     HelpDesk,
     /// Everything.
     Admin,

@@ -413,6 +413,8 @@ pub struct AccountFilter {
 /// Which decisions.
 #[derive(Debug, Clone, Default)]
 pub struct DecisionFilter {
+    /// About this mail. There is no index of mails: every row is looked at.
+    pub mail: Option<MailId>,
     /// Of this From address.
     pub sender: Option<EmailAddress>,
     /// Of From addresses of this domain. The rows do not know it: each row that fits otherwise is looked up in the journal.

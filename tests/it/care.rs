@@ -194,6 +194,35 @@ async fn a_drop_is_found_where_the_clock_was_set_back() {
     daemon.stop().await;
 }
 
+/// The outcomes that `decisions show` tells of a mail, asked of this daemon.
+async fn shown(daemon: &Daemon, id: &str) -> Vec<String> {
+    let (url, id) = (format!("http://{}", daemon.addresses.admin), id.to_owned());
+    let ask = move || vestibule(&["decisions", "show", &id, "--json", "--url", &url, "--token", TOKEN]);
+    let output = tokio::task::spawn_blocking(ask).await.unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let outcome = |item: &Value| item["outcome"].as_str().unwrap().to_owned();
+    shown["items"].as_array().unwrap().iter().map(outcome).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_was_decided_is_shown_where_the_clock_was_set_back() {
+    let daemon = Daemon::start().await;
+    let hour = Duration::from_hours(1);
+    time_ordered_uuid(START.plus(hour));
+    daemon.mail("eve@stranger.example", &["it@help.example.com"], "dropped").await;
+    daemon.mail("ada@approved.example", &["it@help.example.com"], "held").await;
+    let dropped = decision(&daemon, "eve@stranger.example").await["mail_id"].as_str().unwrap().to_owned();
+    let held = decision(&daemon, "ada@approved.example").await;
+    assert_eq!(shown(&daemon, &dropped).await, ["drop"]);
+    // It came before the time in its id, and was released after it.
+    daemon.advance(hour * 2);
+    let release = format!("/api/v1/held/{}/release", held["held"].as_str().unwrap());
+    assert_eq!(ask(&daemon, "POST", &release).await.0, 200);
+    assert_eq!(shown(&daemon, held["mail_id"].as_str().unwrap()).await, ["hold", "create"]);
+    daemon.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drop_for_several_projects_wants_one_named_and_may_become_a_hold() {
     let daemon = Daemon::start().await;

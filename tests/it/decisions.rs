@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use vestibule::{
     access::{
         AccessSettings, AccountCreation, AccountFacts, DomainEntry, External, Internal, OnClosed, Outcome,
-        Portal, ProjectAccess, Reason, ReplyTo, SenderFacts, SenderList, SiteAccess, Stage, decide,
+        Portal, ProjectAccess, Reason, ReplyTo, SenderFacts, SenderList, SiteAccess, Stage, decide, may_add,
     },
     mail::{AutomaticSign, Nature, UnusableSender},
     types::{AccountKind, AccountStatus, EmailAddress, RequestId, Role, Standing},
@@ -89,9 +89,9 @@ impl Case {
         }
     }
 
-    fn decide(&self) -> Reason {
+    fn site(&self) -> SiteAccess {
         let list = |on: bool| on.then(|| "s.example".parse::<DomainEntry>().unwrap()).into_iter().collect();
-        let site = SiteAccess {
+        SiteAccess {
             internal: Internal { use_approved_domains: self.internal, approved_domains: list(self.domain.0) },
             external: External {
                 allow_portal_only_accounts: self.external,
@@ -100,7 +100,11 @@ impl Case {
             },
             portal: Portal { account_creation: self.creation, without_login: false },
             max_held_per_address: 2,
-        };
+        }
+    }
+
+    fn decide(&self) -> Reason {
+        let site = self.site();
         let address: EmailAddress = "a@s.example".parse().unwrap();
         let id: RequestId = "IT-1".parse().unwrap();
         let reply_to = match self.reply {
@@ -175,6 +179,7 @@ fn table() -> String {
     }
     limit_section(&mut out);
     release_section(&mut out);
+    adding_section(&mut out);
     out
 }
 
@@ -358,6 +363,23 @@ fn release_section(out: &mut String) {
     }
 }
 
+fn adding_section(out: &mut String) {
+    out.push_str(
+        "\n== Accounts: whether somebody less than a site administrator may add a portal-only one, whatever W and P; an internal one never ==\n\
+         I   | E   | R   | domain in A only            | in L only                   | in A and L                  | in neither\n",
+    );
+    for (internal, external, restricted) in switches() {
+        let _ = write!(out, "{:<3} | {:<3} | {:<3}", on(internal), on(external), on(restricted));
+        for domain in DOMAINS {
+            let case = Case { internal, external, restricted, domain, ..Case::unknown() };
+            let added = may_add(AccountKind::PortalOnly, &"s.example".parse().unwrap(), &case.site());
+            let _ = write!(out, " | {:<27}", added.map_or_else(Reason::as_str, |()| "added"));
+        }
+        out.truncate(out.trim_end().len());
+        out.push('\n');
+    }
+}
+
 #[test]
 fn the_golden_table_is_what_decide_does() {
     let table = table();
@@ -402,6 +424,26 @@ fn unknown_senders_meet_the_table_of_the_specification() {
     for (internal, outcomes) in restricted {
         check(internal, true, true, outcomes);
     }
+}
+
+/// W and P are not asked when somebody less than a site administrator adds an account; everything else is, as for a mail.
+#[test]
+fn who_is_no_administrator_adds_what_a_proven_mail_would_make() {
+    let domain = "s.example".parse().unwrap();
+    let mut added = 0;
+    for case in settings_cases() {
+        let site = case.site();
+        let open = Case { creation: AccountCreation::Allow, project: ProjectAccess::Anyone, ..case };
+        let wanted = match expected(&open) {
+            Reason::NewPortalOnlyCustomer => Ok(()),
+            reason => Err(reason),
+        };
+        added += usize::from(wanted.is_ok());
+        assert_eq!(may_add(AccountKind::PortalOnly, &domain, &site), wanted, "{site:?}");
+        let internal = may_add(AccountKind::Internal, &domain, &site);
+        assert_eq!(internal, Err(Reason::InternalAccountUnverified), "{site:?}");
+    }
+    assert_eq!(added, 4 * 9, "the creates of the table of the specification, for each W and P");
 }
 
 /// Runs everything: whatever the table leaves out makes no difference.

@@ -139,7 +139,7 @@ async fn every_other_change_is_told_with_its_actor() {
 }
 
 #[tokio::test]
-async fn the_help_desk_looks_and_asks_for_mails_and_no_more() {
+async fn the_help_desk_ends_no_hold() {
     let daemon = Daemon::with(&site()).await;
     daemon.mail(ADA, IT, "waits").await;
     daemon.link(1).await;
@@ -164,6 +164,38 @@ async fn the_help_desk_looks_and_asks_for_mails_and_no_more() {
     assert_eq!(held(&daemon).await, [id], "it waits yet");
     let refused = daemon.log.events("http.answered");
     assert!(refused.iter().any(|line| line["status"] == 403 && line["actor"] == "desk"), "{refused:?}");
+    daemon.stop().await;
+}
+
+/// A project that takes only customers who were added: adding them is the help desk's work, within E, R and L; W is not asked.
+#[tokio::test]
+async fn the_help_desk_adds_a_customer_to_a_project() {
+    let site = site()
+        .replace("account_creation = \"allow\"", "account_creation = \"deny\"")
+        .replace("access = \"anyone\"", "access = \"added\"");
+    let daemon = Daemon::with(&site).await;
+    let new =
+        |address: &str| format!(r#"{{"address": "{address}", "kind": "portal-only", "projects": ["IT"]}}"#);
+    for address in [EVE, ADA] {
+        let (status, refused) = call(&daemon, DESK, "POST", "/accounts", &new(address)).await;
+        assert_eq!(status, 409, "{refused}");
+    }
+    let (status, added) = call(&daemon, DESK, "POST", "/accounts", &new("bob@partner.example")).await;
+    assert_eq!((status, &added["projects"][0]), (201, &"IT".into()), "{added}");
+    assert_eq!(
+        words(&daemon.log.events("account.created"), ["address", "actor"]),
+        [("bob@partner.example".to_owned(), "desk".to_owned())]
+    );
+    for sender in ["bob@partner.example", EVE] {
+        daemon.mail(sender, IT, "a request").await;
+    }
+    let (_, list) = call(&daemon, DESK, "GET", "/requests", "").await;
+    assert_eq!(words(list["items"].as_array().unwrap(), ["id", "project"]).len(), 1, "{list}");
+    assert_eq!(list["items"][0]["reporter"]["address"], "bob@partner.example");
+    // What is there already, it does not change.
+    for (method, body) in [("PATCH", r#"{"status": "deactivated"}"#), ("DELETE", "")] {
+        assert_eq!(call(&daemon, DESK, method, "/accounts/bob@partner.example", body).await.0, 403);
+    }
     daemon.stop().await;
 }
 
@@ -225,6 +257,8 @@ fn the_commands_take_any_token_and_say_which_role_they_need() {
     for part in ["the token \"desk\" has the role help-desk", "needs the role admin", "--token"] {
         assert!(stderr(&refused).contains(part), "{part} is not in\n{}", stderr(&refused));
     }
+    let refused = ask(DESK, &["accounts", "add", EVE, "--kind", "portal-only"]);
+    assert!(stderr(&refused).contains("(domain-not-allowed): access.external.only_allowed_domains = true"));
     let released = ask(ANNA, &["held", "release", id]);
     assert!(released.status.success(), "{}", stderr(&released));
     let shown = stdout(&ask(DESK, &["decisions", "show", mail_id]));

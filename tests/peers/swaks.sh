@@ -39,9 +39,12 @@ check 'and logged as refused' logged '"event":"smtp.refused".*"code":550'
 send grace@partner.example it@help.example.com 'within tls' --tls
 check 'a mail within TLS is taken' replied '250 2\.0\.0'
 check 'after EHLO anew' grep -q '=== TLS started' "$work/dialogue"
+cp "$work/site/certificate.pem" "$work/known.pem"
+cp "$work/site/key.pem" "$work/known.key"
+send grace@partner.example it@help.example.com 'verified' --tls --tls-verify --tls-ca-path "$work/known.pem"
+check 'and with its certificate verified' replied '250 2\.0\.0'
 
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=renewed.example.com \
-    -keyout "$work/site/key.pem" -out "$work/site/certificate.pem" 2>/dev/null
+new_certificate renewed.example.com
 kill -HUP "$daemon"
 renewed() {
     send grace@partner.example it@help.example.com 'renewed' --tls && grep -q 'CN=renewed.example.com' "$work/dialogue"
@@ -51,10 +54,40 @@ echo 'no certificate' >"$work/site/certificate.pem"
 kill -HUP "$daemon"
 check 'a bad certificate is refused' within 10 logged '"event":"config.refused".*smtp.tls.certificate'
 check 'and the old one stays' renewed
+send grace@partner.example it@help.example.com 'not verified' --tls --tls-verify --tls-ca-path "$work/known.pem"
+check 'one who verifies it by the old one sends nothing (29)' test $? -eq 29
+
+send grace@partner.example it@help.example.com 'pipelined' --pipeline
+check 'envelope and DATA in one go' replied '250 2\.0\.0'
+send grace@partner.example nobody@help.example.com 'pipelined to nobody' --pipeline
+check 'and to nobody: 550, and DATA is refused too' replied '(503|554) 5\.5\.1'
+
+# whole SUBJECT TYPE ENCODING: a header as it is on the wire.
+whole() {
+    printf 'From: grace@partner.example\r\nTo: it@help.example.com\r\nSubject: %s\r\nMessage-ID: <%s@swaks.example>\r\n' "$1" "${1// /.}"
+    printf 'MIME-Version: 1.0\r\nContent-Type: %s\r\nContent-Transfer-Encoding: %s\r\n\r\n' "$2" "$3"
+}
+# exactly FILE: sends it; swaks ends the last line itself.
+exactly() {
+    head -c -2 "$1" >"$work/data"
+    swaks --server "${smtp%:*}" --port "${smtp##*:}" --helo relay.example --from grace@partner.example --to it@help.example.com \
+        --timeout 60 --suppress-data --data "@$work/data" >"$work/dialogue" 2>&1
+}
+{ whole 'eight bits' 'text/plain; charset=utf-8' 8bit && printf 'Gr\303\274\303\237e, \377\376\r\n'; } >"$work/eight"
+check '8-bit text is taken' exactly "$work/eight"
+check 'and stored byte for byte' arrived 'eight bits' "$work/eight"
 
 head -c 100000 /dev/zero | tr '\0' 'x' | fold -w 70 >"$work/large"
 send grace@partner.example it@help.example.com 'too large' --body "@$work/large"
 check 'a mail over max_message_size is 552 5.3.4' replied '552 5\.3\.4'
+sed -i 's/"64 KiB"/"36 MiB"/' "$work/site/vestibule.toml"
+cp "$work/known.pem" "$work/site/certificate.pem"
+cp "$work/known.key" "$work/site/key.pem"
+kill -HUP "$daemon"
+check 'more is allowed' within 10 logged '"event":"config.loaded".*max_message_size[^,]*:37748736'
+{ whole 'twenty megabytes' 'application/octet-stream' base64 && head -c 15000000 /dev/urandom | base64 -w 76 | sed 's/$/\r/'; } >"$work/big"
+check 'then 20 MB are taken' exactly "$work/big"
+check 'and stored byte for byte' arrived 'twenty megabytes' "$work/big"
 
 send '<>' it@help.example.com 'a bounce' --header 'From: grace@partner.example'
 check 'a null reverse-path is taken' replied '250 2\.0\.0'

@@ -8,7 +8,6 @@
 # shellcheck source=tests/peers/border-lib
 . "$(dirname "$0")/border-lib"
 
-more_smtp='xclient_from = ["127.0.0.1"]'
 authentication="mode = \"verify\"
 resolver = \"127.0.0.1:$dns_port\"
 trusted_arc_sealers = [\"lists.example\"]"
@@ -19,6 +18,7 @@ peer_cleanup() {
     wait "$border_dns" 2>/dev/null
 }
 start_postfix 'smtpd_authorized_xclient_hosts = 127.0.0.1
+smtp_send_xforward_command = no
 smtp_connection_cache_on_demand = no'
 
 mail grace@partner.example 'signed' | sign partner.example >"$work/signed"
@@ -46,8 +46,7 @@ signed 'under another name' | forward lists.example | seal lists.example | sed '
 judged 'the sealed mail under another name' 203.0.113.9 x@lists.example sender-forged disproven <"$work/mail"
 
 # From here on Postfix tells its client.
-postconf -c "$postfix_dir/etc" -e smtp_send_xforward_command=yes
-postfix -c "$postfix_dir/etc" reload >"$work/postfix.out" 2>&1
+further 'smtp_send_xforward_command = yes'
 mail grace@partner.example 'by spf' >"$work/mail"
 judged 'an unsigned mail from the server of the partner' 203.0.113.2 grace@partner.example known-customer proven <"$work/mail"
 mail grace@partner.example 'from elsewhere' >"$work/mail"

@@ -1,4 +1,5 @@
-//! Accounts. Who changes them is a site administrator: any kind, any domain, any role (access-rules: *Accounts*).
+//! Accounts. A site administrator adds any kind for any domain and any role, and changes them; the help desk adds customers
+//! within the access rules (access-rules: *Accounts*).
 
 use axum::{
     Extension, Json,
@@ -9,13 +10,15 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{
+    auth,
     body::Body,
     change::{self, Changed},
     params::{self, Params},
     percent,
 };
 use crate::{
-    config::Config,
+    access::{Reason, SiteAccess, advice, may_add},
+    config::{ApiRole, Config},
     http::{App, Caller, problem::Problem},
     store::AccountFilter,
     types::{Account, AccountKind, AccountStatus, EmailAddress, ProjectKey, Role, Time},
@@ -56,6 +59,32 @@ impl NewAccount {
             created_at: at,
             confirmed_at: None,
         })
+    }
+
+    /// A site administrator may add any; anybody less is bound by the access rules (access-rules: *Accounts*). The role agent
+    /// is not the help desk's to give, whatever the settings; projects are: P has "customers added by agents and admins".
+    fn may_be_added_by(&self, caller: &Caller, site: &SiteAccess) -> Result<(), Problem> {
+        if caller.role >= ApiRole::Admin {
+            return Ok(());
+        }
+        if self.role == Role::Agent {
+            return Err(auth::too_low(caller, "An account with the role agent", ApiRole::Admin));
+        }
+        may_add(self.kind, self.address.domain(), site).map_err(|reason| self.refused(caller, reason))
+    }
+
+    fn refused(&self, caller: &Caller, reason: Reason) -> Problem {
+        let (address, role, code) = (&self.address, caller.role.as_str(), reason.as_str());
+        let decided_by = match self.kind {
+            AccountKind::Internal => "no setting: an internal account does not exist until its owner has \
+                                      verified the address (access.internal.approved_domains)"
+                .to_owned(),
+            AccountKind::PortalOnly => advice(reason, None, Some(address)).decided_by,
+        };
+        let detail = format!(
+            "{address} can't be added with the role {role} ({code}): {decided_by}. The role admin can."
+        );
+        Problem::new(StatusCode::CONFLICT, detail).with("reason", code).with("decided_by", decided_by)
     }
 }
 
@@ -175,12 +204,13 @@ pub(super) async fn create(
     params.done()?;
     let account =
         new.account(&app.state.config.load(), app.state.ops.clock.now()).map_err(Problem::unprocessable)?;
-    change::change(&app, &caller.name, &new.address, |before| match before {
-        Some(there) => {
+    change::change(&app, &caller.name, &new.address, |before| {
+        if let Some(there) = before {
             let detail = format!("{} has an account already.", there.address);
-            Err(Problem::new(StatusCode::CONFLICT, detail).with("kind", there.kind.as_str()))
+            return Err(Problem::new(StatusCode::CONFLICT, detail).with("kind", there.kind.as_str()));
         }
-        None => Ok(Changed::Put(account.clone())),
+        new.may_be_added_by(&caller, &app.state.config.load().access)?;
+        Ok(Changed::Put(account.clone()))
     })
     .await?;
     let place = format!("/api/v1/accounts/{}", percent::encode(account.address.key(), IN_PATH));

@@ -42,7 +42,7 @@ pub(super) async fn require_token(
 pub(super) async fn require_role(least: ApiRole, request: Request, next: Next) -> Response {
     match request.extensions().get::<Caller>() {
         Some(caller) if caller.role >= least => next.run(request).await,
-        Some(caller) => too_low(caller, least).into_response(),
+        Some(caller) => too_low(caller, "This call", least).into_response(),
         None => nobody().into_response(),
     }
 }
@@ -69,10 +69,11 @@ fn unauthorized(detail: &str, challenge: &'static str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, detail).header(WWW_AUTHENTICATE, challenge)
 }
 
-fn too_low(caller: &Caller, least: ApiRole) -> Problem {
+/// 403: `what` needs a role that the caller does not have.
+pub(super) fn too_low(caller: &Caller, what: &str, least: ApiRole) -> Problem {
     let (needed, role) = (least.as_str(), caller.role.as_str());
     let detail =
-        format!("This call needs the role {needed}; the token \"{}\" has the role {role}.", caller.name);
+        format!("{what} needs the role {needed}; the token \"{}\" has the role {role}.", caller.name);
     Problem::new(StatusCode::FORBIDDEN, detail)
         .with("needed_role", needed)
         .with("token", caller.name.as_str())
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn who_may_too_little_is_told_what_it_takes() {
         let caller = Caller { name: "anna".parse().unwrap(), role: ApiRole::HelpDesk };
-        let problem = too_low(&caller, ApiRole::Admin);
+        let problem = too_low(&caller, "This call", ApiRole::Admin);
         assert_eq!(problem.status, 403);
         assert_eq!(
             problem.detail,

@@ -11,11 +11,12 @@ use crate::{
     types::{EmailAddress, MailId},
 };
 
-/// `GET /decisions?sender=&domain=&outcome=&reason=&project=&since=&until=&facts=`. With `facts=1` each decision at intake
-/// has the facts that it rests on, for those who decide it again.
+/// `GET /decisions?mail_id=&sender=&domain=&outcome=&reason=&project=&since=&until=&facts=`. With `facts=1` each
+/// decision at intake has the facts that it rests on, for those who decide it again.
 pub(super) async fn list(app: App, mut params: Params) -> Result<Json<Value>, Problem> {
     let page = params.page()?;
     let filter = DecisionFilter {
+        mail: params.optional("mail_id")?,
         sender: params.optional("sender")?,
         domain: params.optional("domain")?,
         outcome: params.word("outcome")?,
@@ -69,7 +70,7 @@ pub(super) async fn reprocess(
 
 /// One line of the audit log. `cursor` is its place: an oldest-first list goes on behind it.
 pub(super) fn value(row: &DecisionRow) -> Value {
-    let advice = advice(row.reason, &row.project, row.sender.as_ref());
+    let advice = advice(row.reason, Some(&row.project), row.sender.as_ref());
     json!({
         "at": row.at,
         "mail_id": row.mail_id,

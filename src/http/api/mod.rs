@@ -59,7 +59,7 @@ fn calls() -> Calls {
         .delete(Admin, "/held/{id}", held::discard)
         .post(Admin, "/held/{id}/release", held::release)
         .get(Read, "/accounts", accounts::list)
-        .post(Admin, "/accounts", accounts::create)
+        .post(HelpDesk, "/accounts", accounts::create)
         .post(Admin, "/accounts/import", import::import)
         .get(Read, "/accounts/{address}", accounts::one)
         .patch(Admin, "/accounts/{address}", accounts::patch)

@@ -164,7 +164,8 @@ fn is_long_before(at: Time, since: Option<Time>) -> bool {
 }
 
 fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
-    filter.outcome.is_none_or(|outcome| row.reason.outcome() == outcome)
+    filter.mail.is_none_or(|mail| row.mail == mail)
+        && filter.outcome.is_none_or(|outcome| row.reason.outcome() == outcome)
         && filter.reason.is_none_or(|reason| row.reason == reason)
         && filter.project.as_ref().is_none_or(|project| row.project == *project)
         && filter.since.is_none_or(|since| row.at >= since)

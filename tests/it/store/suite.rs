@@ -672,6 +672,7 @@ pub(super) async fn decisions_tell_their_trail(store: &Engine) {
         (DecisionFilter { reason: Some(Reason::AutomaticMessage), ..Default::default() }, vec![3]),
         (DecisionFilter { project: Some(project("HR")), ..Default::default() }, vec![2, 4]),
         (DecisionFilter { since: Some(T0.plus(HOUR)), ..Default::default() }, vec![4]),
+        (DecisionFilter { mail: Some(end.mail_id), ..Default::default() }, vec![2, 4]),
     ];
     for (filter, expected) in filters {
         let found: Vec<_> = find(filter.clone()).await.iter().map(|row| row.seq).collect();
