@@ -108,7 +108,9 @@ impl Rows for Pending<'_> {
 impl Writer {
     /// Writes until all senders are gone.
     pub(super) fn run(mut self, commands: &mut mpsc::Receiver<Command>) {
-        self.appender.write_ahead();
+        let shared = Arc::clone(&self.shared);
+        let admit = |bytes| shared.status.reserve.admit(bytes);
+        self.appender.write_ahead(admit);
         let mut company = false;
         while let Some(first) = commands.blocking_recv() {
             let Some(first) = first.unless_asked() else { continue };
@@ -123,7 +125,7 @@ impl Writer {
             self.commit(waiting);
             self.shared.status.waiting_since(None);
             if commands.is_empty() {
-                self.appender.write_ahead();
+                self.appender.write_ahead(admit);
             }
             self.wait_until_writable(commands);
         }

@@ -141,10 +141,11 @@ impl Appender {
         Ok(())
     }
 
-    /// Writes zeros ahead of the end. Called while nobody waits. Where it fails, batches make the file grow as they come.
-    pub(in crate::store) fn write_ahead(&mut self) {
+    /// Writes zeros ahead of the end, where `admit` lets so many bytes be written. Called while nobody waits. Where it fails,
+    /// batches make the file grow as they come.
+    pub(in crate::store) fn write_ahead(&mut self, admit: impl FnOnce(u64) -> io::Result<()>) {
         let enough = self.zeroed >= self.offset + AHEAD as u64 / 2;
-        if enough || self.dirty || self.offset >= self.segment_size {
+        if enough || self.dirty || self.offset >= self.segment_size || admit(AHEAD as u64).is_err() {
             return;
         }
         let from = self.zeroed.max(self.offset);
@@ -209,4 +210,36 @@ impl Appender {
 
 fn new_segment(number: u64, first: u64) -> Segment {
     Segment { number, salt: u64::from_le_bytes(ops::random()), first, compacted: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::RealDisk;
+
+    #[test]
+    fn zeros_are_written_ahead_where_there_is_room() {
+        let home = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let place = Place {
+            dir: home.path().to_owned(),
+            big: BigBodies::new(home.path().to_owned(), Arc::clone(&disk)),
+            disk,
+            segment_size: 64 << 20,
+            seal: Arc::default(),
+        };
+        let Ok(mut appender) = Appender::begin(place, 1, 1) else { panic!("no segment") };
+        let file = appender.file.try_clone().unwrap();
+        let len = || file.metadata().unwrap().len();
+        appender.write_ahead(|_| Err(io::ErrorKind::StorageFull.into()));
+        assert_eq!(len(), segment::HEADER);
+        appender.write_ahead(|bytes| {
+            assert_eq!(bytes, AHEAD as u64);
+            Ok(())
+        });
+        assert_eq!(len(), segment::HEADER + AHEAD as u64);
+        appender.write_ahead(|_| panic!("there are enough"));
+        appender.trim();
+        assert_eq!(len(), segment::HEADER);
+    }
 }
