@@ -11,6 +11,7 @@ mod decisions;
 mod demo;
 mod explain;
 mod failure;
+mod forget;
 mod healthcheck;
 mod held;
 mod import;
@@ -58,6 +59,7 @@ enum Command {
     Decisions(Box<decisions::Args>),
     WhatIf(what_if::Args),
     Who(who::Args),
+    Forget(forget::Args),
     Verification(verification::Args),
     Addresses(addresses::Args),
     Healthcheck(healthcheck::Args),
@@ -89,6 +91,7 @@ pub fn run(cli: Cli) -> CommandResult {
         Command::Decisions(args) => decisions::run(&args, &mut out)?,
         Command::WhatIf(args) => what_if::run(&args, &mut out)?,
         Command::Who(args) => who::run(&args, &mut out)?,
+        Command::Forget(args) => forget::run(&args, &mut out)?,
         Command::Verification(args) => verification::run(&args, &mut out)?,
         Command::Addresses(args) => addresses::run(&args, &mut out)?,
         Command::Healthcheck(args) => healthcheck::run(&args, &mut out)?,

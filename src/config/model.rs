@@ -83,11 +83,11 @@ impl Config {
         own.unwrap_or(&self.mail.language)
     }
 
-    /// Of the addresses in To and Cc of a mail those that become participants: all but ours and the sender's, at most
-    /// [`MAX_PARTICIPANTS`], each once.
-    pub fn participants(&self, sender: &EmailAddress, named: &[EmailAddress]) -> Vec<EmailAddress> {
+    /// Of the addresses in To and Cc of a mail those that become participants: all but ours and the sender's (none is known
+    /// of a sender who was forgotten), at most [`MAX_PARTICIPANTS`], each once.
+    pub fn participants(&self, sender: Option<&EmailAddress>, named: &[EmailAddress]) -> Vec<EmailAddress> {
         let mut seen = HashSet::new();
-        let others = named.iter().filter(|address| *address != sender && !self.is_own_address(address));
+        let others = named.iter().filter(|address| Some(*address) != sender && !self.is_own_address(address));
         others.filter(|address| seen.insert(address.key())).take(MAX_PARTICIPANTS).cloned().collect()
     }
 }

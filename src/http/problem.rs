@@ -44,7 +44,10 @@ impl Problem {
     /// 410: the bytes of a mail were past their time (`[retention]`).
     pub(super) fn expired(until: Option<Time>) -> Self {
         let detail = until.map_or_else(
-            || "The bytes of this mail are not kept any more; see [retention].".to_owned(),
+            || {
+                "The bytes of this mail are not kept any more: see [retention], or its sender was forgotten."
+                    .to_owned()
+            },
             |until| format!("The bytes of this mail were kept until {until}; see [retention]."),
         );
         let problem = Self::new(StatusCode::GONE, detail);

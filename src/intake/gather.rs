@@ -86,6 +86,8 @@ impl Incoming<'_> {
     /// Those in To and Cc that become participants.
     pub(super) fn participants(&self) -> Vec<EmailAddress> {
         let sender = self.sender.as_ref().ok();
-        sender.map(|sender| self.config.participants(sender, &self.message.participants)).unwrap_or_default()
+        sender
+            .map(|sender| self.config.participants(Some(sender), &self.message.participants))
+            .unwrap_or_default()
     }
 }

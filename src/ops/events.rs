@@ -781,6 +781,35 @@ impl Event for StoreCompacted<'_> {
     }
 }
 
+/// `address.forgotten`: what was kept of a person is taken out. It does not say whose: that would keep it.
+pub struct AddressForgotten<'a> {
+    /// Requests, comments, decisions and waiting mails of the person, and mails of others that named the person.
+    pub parts: [usize; 5],
+    /// Bytes of mail.
+    pub bytes: u64,
+    /// Who asked for it.
+    pub actor: &'a str,
+}
+
+impl Event for AddressForgotten<'_> {
+    fn emit(self, ops: &Ops) {
+        let [requests, comments, decisions, held, mentions] = self.parts;
+        let (bytes, actor) = (self.bytes, self.actor);
+        line!(
+            ops,
+            Level::INFO,
+            "address.forgotten",
+            requests,
+            comments,
+            decisions,
+            held,
+            mentions,
+            bytes,
+            actor
+        );
+    }
+}
+
 /// `store.damaged`: something in the store's files is not what was written; the rest is usable.
 pub struct StoreDamaged<'a> {
     /// File, offset, and what is wrong.

@@ -19,7 +19,7 @@ use crate::{
         DecisionFilter, DecisionRow, Delivery, DeliveryKind, DeliveryRow, Dropped, Effort, Health,
         HeldFilter, HeldRow, Job, Lease, Named, Once, Page, PageRequest, Plan, Queue, RequestFilter,
         RequestRow, SenderView, SentMail, Settled, Settlement, Snapshot, Store, StoreError, Thread,
-        TokenView, VerificationState, VerificationView,
+        TokenView, Traces, VerificationState, VerificationView,
     },
     types::{
         Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
@@ -286,6 +286,9 @@ impl Store for FakeOutbox {
         unreachable!("the worker does not ask this")
     }
     async fn deliveries(&self, _: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError> {
+        unreachable!("the worker does not ask this")
+    }
+    async fn traces(&self, _: &EmailAddress) -> Result<Traces, StoreError> {
         unreachable!("the worker does not ask this")
     }
     async fn held_count(&self) -> Result<u64, StoreError> {

@@ -14,7 +14,7 @@ use super::{
         decode, encode, key,
     },
 };
-use crate::types::{HeldId, VerificationId};
+use crate::types::{EmailAddress, HeldId, VerificationId};
 
 /// The rows, read once.
 struct Books {
@@ -122,8 +122,9 @@ impl Books {
         let mut problems = Vec::new();
         for (id, (seq, held)) in &self.held {
             let by = listed.remove(id).unwrap_or_default();
-            if by != [held.sender.key()] {
-                problems.push(format!("held {id} of {} is listed by {by:?}", held.sender.key()));
+            let sender = held.sender.as_ref().map_or("nobody", EmailAddress::key);
+            if by != [sender] {
+                problems.push(format!("held {id} of {sender} is listed by {by:?}"));
             }
             if !expiring.contains(id) {
                 problems.push(format!("held {id} has no job that expires it"));

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// How much trouble a compaction takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// Segments are written anew where that gives back a fifth of them or more; gently, beside the daemon's work.
+    /// Segments are written anew where that gives back a fifth of them or more; gently, beside the daemon's work. While the
+    /// journal may have something of somebody who was forgotten, wherever it gives back anything.
     Gentle,
     /// All that is past its time goes now.
     Full,
@@ -24,6 +25,12 @@ pub struct Compacted {
     pub files: u64,
     /// Bytes that were given back.
     pub freed: u64,
+    /// Records that had something of a person who was forgotten.
+    #[serde(default)]
+    pub forgotten: u64,
+    /// How often somebody was forgotten of whom the journal may still have something.
+    #[serde(default)]
+    pub pending: u64,
 }
 
 impl Compacted {

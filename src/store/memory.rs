@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_bytes::ByteBuf;
 use tokio::sync::Notify;
 
 pub use self::faults::Faults;
@@ -19,11 +20,13 @@ use super::{
     AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView,
     DecisionFilter, DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named,
     Once, Order, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
-    Settlement, Snapshot, Store, StoreError, Thread, TokenView, VerificationView, audit,
+    Settlement, Snapshot, Store, StoreError, Thread, TokenView, Traces, VerificationView, audit,
     leases::Leases,
-    machine::{self, Before, Counters, Creators, Event, Judge, PlanEvent, SettleEvent},
+    machine::{
+        self, Before, Counters, Creators, Event, Forgotten, Judge, PlanEvent, RetireEvent, SettleEvent,
+    },
     query::{self, Records, View},
-    rows::{Key, KeyRange, Location, Rows, Txn, Value, Visit, key},
+    rows::{Key, KeyRange, Location, Rows, Txn, Value, Visit, key, read},
     wakes::Wakes,
 };
 use crate::{
@@ -157,35 +160,37 @@ impl State {
         View { rows: &self.rows, records: &self.records }
     }
 
-    /// Takes away the bytes of mails past their time; answers how many.
-    fn forget_bodies(&mut self, retention: &Retention, now: Time) -> Result<u64, StoreError> {
-        let earlier = Creators::default();
-        let mut judge = Judge {
+    /// Takes away the bytes of mails past their time, and what is of those who were forgotten.
+    /// Answers the rows that say who.
+    fn compact(&mut self, retention: &Retention, now: Time) -> Result<(Compacted, Vec<ByteBuf>), StoreError> {
+        let (earlier, forgotten) = (Creators::default(), Forgotten::load(&self.rows)?);
+        let judge = Judge {
             rows: &self.rows,
             retention,
             now,
             earlier: &earlier,
             own: Creators::default(),
             clean_below: 0,
+            forgotten: &forgotten,
+            through: true,
         };
-        let mut freed = 0;
+        let mut compacted = Compacted::default();
         for (n, (event, raw)) in self.records.0.iter_mut().enumerate() {
-            if raw.is_empty() || !matches!(event, Event::Plan(_)) {
-                continue;
-            }
             let at = Location { segment: 0, offset: n as u64 };
-            let kept = judge.judge(0, at, event)?;
-            if !kept.body
-                && let Event::Plan(plan) = event
-            {
-                let judged = kept
-                    .event
-                    .and_then(|event| if let Event::Plan(plan) = event { Some(plan) } else { None });
-                plan.raw_until = judged.and_then(|plan| plan.raw_until);
-                freed += std::mem::take(raw).len() as u64;
+            let Event::Plan(plan) = event else { continue };
+            let kept = judge.plan(plan, at)?;
+            if !kept.body && !raw.is_empty() {
+                if let Some(Event::Plan(judged)) = &kept.event {
+                    plan.raw_until = judged.raw_until;
+                }
+                compacted.freed += std::mem::take(raw).len() as u64;
+            }
+            if kept.forgotten {
+                compacted.forgotten += 1;
+                *event = kept.event.unwrap_or(Event::Noop);
             }
         }
-        Ok(freed)
+        Ok((compacted, forgotten.keys()))
     }
 }
 
@@ -281,6 +286,9 @@ impl Store for Memory {
 
     async fn raw(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
         let state = self.state()?;
+        if body.is_nowhere() {
+            return Err(StoreError::Expired(None));
+        }
         let (event, raw) = state.records.record(Location::from(body))?;
         match event {
             Event::Plan(plan)
@@ -336,6 +344,10 @@ impl Store for Memory {
         query::deliveries(&self.state()?.rows, to)
     }
 
+    async fn traces(&self, address: &EmailAddress) -> Result<Traces, StoreError> {
+        self.state()?.view().traces(address)
+    }
+
     async fn held_count(&self) -> Result<u64, StoreError> {
         query::held_count(&self.state()?.rows)
     }
@@ -358,16 +370,20 @@ impl Store for Memory {
     }
 
     async fn compact(&self, retention: &Retention, now: Time, _: Effort) -> Result<Compacted, CommitError> {
-        let mut compacted = Compacted::default();
         let before = Before::at(retention, now, u64::MAX);
+        let mut decisions = 0;
         loop {
             let event = machine::retirable(self.state()?.view(), before, usize::MAX)?;
             let Some(event) = event else { break };
-            compacted.decisions += event.decisions();
+            decisions += event.decisions();
             self.write(Event::Retire(event), Bytes::new())?;
         }
-        compacted.freed = self.state()?.forget_bodies(retention, now)?;
-        Ok(compacted)
+        let (compacted, keys) = self.state()?.compact(retention, now)?;
+        if !keys.is_empty() {
+            let upto = read(&self.state()?.rows, &key::retired())?.unwrap_or(0);
+            self.write(Event::Retire(RetireEvent { at: now, keys, upto }), Bytes::new())?;
+        }
+        Ok(Compacted { decisions, ..compacted })
     }
 
     async fn snapshot(&self) -> Result<Snapshot, CommitError> {

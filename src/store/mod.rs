@@ -2,8 +2,10 @@
 //! `intake` and `verify`, whatever the engine.
 
 mod audit;
+mod body;
 mod compaction;
 pub mod embedded;
+mod forget;
 mod journal;
 mod leases;
 mod machine;
@@ -27,11 +29,13 @@ use crate::{
         Account, DeliveryId, EmailAddress, HeldId, MailId, RequestId, Time, TokenDigest, VerificationId,
     },
 };
+pub use body::BodyRef;
 pub use compaction::{Compacted, Effort, Snapshot};
+pub use forget::{Forget, Traces};
 pub use journal::{Disk, RealDisk};
 pub use plan::{
-    BodyRef, Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence,
-    Lane, LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend,
+    Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, Lane,
+    LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend,
 };
 pub use threads::{Kept, Named, Once, Seen, Thread, ThreadKey};
 pub use view::{
@@ -53,7 +57,8 @@ pub enum StoreError {
     /// What was read is damaged: its checksum does not match. The text names file and offset.
     #[error("the store is damaged: {0}")]
     Damaged(String),
-    /// It was past its time and is gone; until when it was kept, where that is known (`[retention]`).
+    /// It was past its time and is gone; until when it was kept, where that is known (`[retention]`). Or its sender was
+    /// forgotten.
     #[error("it was kept until {}", .0.map_or_else(|| "its time was over".to_owned(), |until| until.to_string()))]
     Expired(Option<Time>),
     /// The caller's cursor is none of ours.
@@ -181,6 +186,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// The unsent deliveries to an address, for those who ask what became of a mail.
     async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError>;
+
+    /// What the rows have of an address, by reading all of them: requests, comments, drops, mentions, what is under way. A plan
+    /// with what it finds forgets the person; the journal's files have it until the next compaction.
+    async fn traces(&self, address: &EmailAddress) -> Result<Traces, StoreError>;
 
     /// How many mails wait, for the gauges.
     async fn held_count(&self) -> Result<u64, StoreError>;

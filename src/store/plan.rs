@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    body::BodyRef,
+    forget::Forget,
     threads::Once,
     view::{RequestStatus, SentMail},
 };
@@ -180,6 +182,8 @@ pub enum Effect {
         /// The project.
         project: ProjectKey,
     },
+    /// Takes out what is kept of a person; [`super::Store::traces`] finds it. It comes behind the ends of the person's holds.
+    Forget(Forget),
     /// Stands where a decision stood that is past its time and was taken out of the journal. No planner makes it.
     Retired,
 }
@@ -369,17 +373,6 @@ pub enum DeliveryKind {
         #[serde(default)]
         trace: String,
     },
-}
-
-/// Where the bytes of a mail are. Opaque outside of the engine that made it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct BodyRef {
-    /// The mail.
-    pub mail: MailId,
-    /// The journal's segment.
-    pub segment: u64,
-    /// Where the record begins in it.
-    pub offset: u64,
 }
 
 /// A plan that was applied.

@@ -30,7 +30,12 @@ pub(super) struct AddressHash(#[serde(with = "serde_bytes")] [u8; 16]);
 
 impl AddressHash {
     pub(super) fn of(address: &EmailAddress) -> Self {
-        Self(hash(&[b"participant", address.key().as_bytes()]))
+        Self::of_key(address.key().as_bytes())
+    }
+
+    /// Of an address as it stands in the rows' keys.
+    pub(super) fn of_key(key: &[u8]) -> Self {
+        Self(hash(&[b"participant", key]))
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    plan::{BodyRef, Delivery, DeliveryKind, Entry, MailFacts},
+    body::BodyRef,
+    plan::{Delivery, DeliveryKind, Entry, MailFacts},
     threads::{Seen, Thread, ThreadKey},
 };
 use crate::{
@@ -229,8 +230,8 @@ pub struct RequestRow {
     pub seq: u64,
     /// Decoded subject.
     pub subject: String,
-    /// Who sent it.
-    pub reporter: EmailAddress,
+    /// Who sent it; none who was forgotten.
+    pub reporter: Option<EmailAddress>,
     /// Display name from the mail.
     pub reporter_name: Option<String>,
     /// The kind of the reporter's account when the request was opened.
@@ -261,8 +262,8 @@ impl RequestRow {
 /// A comment on a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
-    /// Who wrote it.
-    pub author: EmailAddress,
+    /// Who wrote it; none who was forgotten.
+    pub author: Option<EmailAddress>,
     /// Message-ID.
     pub message_id: Option<String>,
     /// When it was added.
@@ -347,6 +348,8 @@ pub struct DecisionRow {
     pub held: Option<HeldId>,
     /// Whether the bytes of the mail are there, as far as this decision kept them.
     pub raw: RawState,
+    /// Whether the sender was forgotten.
+    pub forgotten: bool,
 }
 
 /// A mail that was dropped at intake, for one project.

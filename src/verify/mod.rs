@@ -2,6 +2,7 @@
 
 mod answer;
 mod confirm;
+mod forget;
 mod letters;
 mod links;
 mod plan;
@@ -15,5 +16,6 @@ pub use answer::{
     Disowned, NewLink, PageMail, PageView, Redeemed, Release, SenderReport, TokenAnswer, VerifyError,
 };
 pub use confirm::Confirming;
+pub use forget::Known;
 pub use plan::{Answered, Planning, new_account};
 pub use service::{Verify, account_word};

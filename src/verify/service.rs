@@ -289,7 +289,7 @@ impl Verify {
     }
 
     /// Reports the end of a hold that was committed: one more `mail.decided` line with its basis.
-    fn ended(
+    pub(super) fn ended(
         &self,
         row: &HeldRow,
         view: &SenderView,

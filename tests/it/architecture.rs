@@ -64,7 +64,6 @@ const LONG_FILES: &[(&str, &str)] = &[
     ("config/keys.rs", "the flat table of all keys"),
     ("ops/events.rs", "the flat table of all events"),
     ("store/memory.rs", "the calls of the trait, one behind the other"),
-    ("store/plan.rs", "plain records"),
     ("store/view.rs", "plain records"),
 ];
 

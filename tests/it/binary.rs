@@ -161,6 +161,12 @@ impl Served {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// Waits for the end that it was brought to; answers the folder.
+    pub(crate) fn gone(self) -> TempDir {
+        self.process.end();
+        self.folder
+    }
+
     /// SIGTERM, and the end that it must come to.
     pub(crate) fn stop(self) {
         self.stop_and_keep();

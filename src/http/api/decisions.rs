@@ -95,5 +95,6 @@ pub(super) fn value(row: &DecisionRow) -> Value {
             RawState::Gone => json!("gone"),
             RawState::None => Value::Null,
         },
+        "forgotten": row.forgotten,
     })
 }

@@ -8,6 +8,7 @@ mod change;
 mod content;
 mod decisions;
 mod explain;
+mod forget;
 mod held;
 mod import;
 mod params;
@@ -65,6 +66,7 @@ fn calls() -> Calls {
         .delete(Admin, "/accounts/{address}", accounts::delete)
         .get(Read, "/senders/{address}", senders::report)
         .post(HelpDesk, "/senders/{address}/resend", senders::resend)
+        .post(Admin, "/senders/{address}/forget", forget::forget)
         .get(Read, "/decisions", decisions::list)
         .post(Admin, "/decisions/{id}/reprocess", decisions::reprocess)
         .post(Admin, "/store/compact", store::compact)

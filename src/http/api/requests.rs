@@ -63,8 +63,9 @@ fn head(row: &RequestRow) -> Value {
         "reporter": {
             "address": row.reporter,
             "name": row.reporter_name,
-            "account": row.reporter_kind,
+            "account": row.reporter.as_ref().map(|_| row.reporter_kind),
         },
+        "forgotten": row.reporter.is_none(),
         "participants": [],
         "message_id": row.message_id,
         "created_at": row.created_at,
@@ -101,7 +102,7 @@ async fn whole(app: &App, row: &RequestRow) -> Result<(Value, usize), Problem> {
             size += bytes;
         }
     }
-    value["participants"] = participants(app, &row.reporter, &named).into();
+    value["participants"] = participants(app, row.reporter.as_ref(), &named).into();
     value["comments"] = comments.into();
     Ok((value, size))
 }
@@ -224,7 +225,7 @@ fn comment_value(comment: &Comment, content: Option<&Content>) -> Value {
 }
 
 /// Those in To and Cc of all its mails, beside the reporter and our own addresses.
-fn participants(app: &App, reporter: &EmailAddress, named: &[EmailAddress]) -> Vec<String> {
+fn participants(app: &App, reporter: Option<&EmailAddress>, named: &[EmailAddress]) -> Vec<String> {
     let all = app.state.config.load().participants(reporter, named);
     all.iter().map(|address| address.spelling().to_owned()).collect()
 }

@@ -19,7 +19,7 @@ fn thread(server: &Server) -> (&'static str, &'static str) {
         id: "IT-1".parse().unwrap(),
         seq: 1,
         subject: "Help".into(),
-        reporter: "a@b.example".parse().unwrap(),
+        reporter: "a@b.example".parse().ok(),
         reporter_name: None,
         reporter_kind: AccountKind::Internal,
         message_id: None,

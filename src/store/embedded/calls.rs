@@ -16,7 +16,7 @@ use crate::{
         AccountFilter, Backlog, BodyRef, Comment, CommitError, Committed, Compacted, ConfirmationView,
         DecisionFilter, DecisionRow, DeliveryRow, Dropped, Effort, Health, HeldFilter, HeldRow, Lease, Named,
         Once, Page, PageRequest, Plan, Queue, RequestFilter, RequestRow, SenderView, SentMail, Settled,
-        Settlement, Snapshot, Store, StoreError, Thread, TokenView, VerificationView, audit,
+        Settlement, Snapshot, Store, StoreError, Thread, TokenView, Traces, VerificationView, audit,
         leases::Leases,
         machine::{self, Event, PlanEvent, SettleEvent},
         query,
@@ -175,6 +175,11 @@ impl Store for Embedded {
     async fn deliveries(&self, to: &EmailAddress) -> Result<Vec<DeliveryRow>, StoreError> {
         let to = to.clone();
         self.list(move |view| query::deliveries(view.rows, &to)).await
+    }
+
+    async fn traces(&self, address: &EmailAddress) -> Result<Traces, StoreError> {
+        let address = address.clone();
+        self.list(move |view| view.traces(&address)).await
     }
 
     async fn held_count(&self) -> Result<u64, StoreError> {

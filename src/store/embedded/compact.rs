@@ -20,7 +20,7 @@ use crate::{
     store::{
         CommitError, Compacted, Effort, Order, StoreError,
         journal::{self, Found, Rewrite, Scan, Segment},
-        machine::{self, Before, Creators, Event, Judge, RetireEvent},
+        machine::{self, Before, Creators, Event, Forgotten, Judge, RetireEvent},
         rows::{CheckpointRow, Location, Rows as _, key, read},
     },
     types::{MailId, Time},
@@ -48,6 +48,10 @@ struct Run {
     now: Time,
     effort: Effort,
     creators: Creators,
+    /// Who was forgotten; while there is anybody, all that is past its time goes: what is left over may name the person.
+    forgotten: Forgotten,
+    /// Whether the segments so far have nothing of them.
+    through: bool,
     /// Rows removed by a record below this number are begun by no record that is kept.
     clean_below: u64,
     over: Vec<MailId>,
@@ -68,6 +72,8 @@ struct Left {
     own: Creators,
     /// Mails whose files are past their time.
     over: Vec<MailId>,
+    /// Records with something of a person who was forgotten.
+    forgotten: u64,
 }
 
 impl Embedded {
@@ -79,20 +85,35 @@ impl Embedded {
         effort: Effort,
     ) -> Result<Compacted, CommitError> {
         let mut sealed_at = self.shared.care.lock().await;
-        if effort == Effort::Full || now.since(*sealed_at) >= SEAL_AFTER {
+        let somebody = !Forgotten::load(&self.shared.rows)?.is_empty();
+        if somebody || effort == Effort::Full || now.since(*sealed_at) >= SEAL_AFTER {
             self.seal().await?;
             *sealed_at = now;
         }
         let decisions = self.retire(retention, now).await?;
         self.index_is_level().await;
-        let mut run = Run::new(&self.shared, (*retention, now, effort));
+        let mut run = Run::new(&self.shared, (*retention, now, effort))?;
         let mut pace = Pace::new(effort == Effort::Gentle, Arc::clone(&self.closed));
         pace.give_way = Arc::clone(&self.shared.give_way);
         let ran = tokio::task::spawn_blocking(move || run.segments(pace).map(|()| run)).await;
         let mut run = ran.map_err(|error| StoreError::Unavailable(error.to_string()))??;
         run.compacted.decisions = decisions;
         self.remove_files(run.over, now, &mut run.compacted).await?;
+        if run.through && !run.forgotten.is_empty() {
+            if run.forgotten.places.iter().any(|at| *at < self.shared.opened_at) {
+                // The index was opened with what is forgotten in it.
+                self.shared.wants_a_new_index()?;
+            }
+            self.remove_rows(run.forgotten.keys(), now).await?;
+        }
+        run.compacted.pending = Forgotten::load(&self.shared.rows)?.places.len() as u64;
         Ok(run.compacted)
+    }
+
+    /// Removes rows that nothing needs any more.
+    async fn remove_rows(&self, keys: Vec<ByteBuf>, now: Time) -> Result<(), CommitError> {
+        let upto = read(&self.shared.rows, &key::retired())?.unwrap_or(0);
+        self.write(Event::Retire(RetireEvent { at: now, keys, upto }), Bytes::new(), None).await.map(drop)
     }
 
     /// Begins a new segment.
@@ -138,8 +159,7 @@ impl Embedded {
     ) -> Result<(), CommitError> {
         for some in over.chunks(MAX_RETIRED) {
             let keys = some.iter().map(|mail| ByteBuf::from(key::big(*mail).into_vec())).collect();
-            let upto = read(&self.shared.rows, &key::retired())?.unwrap_or(0);
-            self.write(Event::Retire(RetireEvent { at: now, keys, upto }), Bytes::new(), None).await?;
+            self.remove_rows(keys, now).await?;
             for mail in some {
                 compacted.files += 1;
                 compacted.freed += self.shared.big.len(*mail);
@@ -159,6 +179,12 @@ impl Shared {
         })
     }
 
+    /// Sled keeps old pages: what they have of somebody who was forgotten goes with them, at the next start.
+    fn wants_a_new_index(&self) -> Result<(), StoreError> {
+        let asked = self.layout.ask_for_a_new_index("somebody was forgotten");
+        asked.map_err(|error| unavailable(&error))
+    }
+
     /// How far the index is.
     pub(super) fn checkpoint(&self) -> Result<CheckpointRow, StoreError> {
         let row = read(&self.rows.index, &key::checkpoint())?;
@@ -167,26 +193,33 @@ impl Shared {
 }
 
 impl Run {
-    fn new(shared: &Arc<Shared>, (retention, now, effort): (Retention, Time, Effort)) -> Self {
-        Self {
+    fn new(
+        shared: &Arc<Shared>,
+        (retention, now, effort): (Retention, Time, Effort),
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
             shared: Arc::clone(shared),
             dir: shared.layout.journal(),
             retention,
             now,
             effort,
             creators: Creators::default(),
+            forgotten: Forgotten::load(&shared.rows.index)?,
+            through: true,
             clean_below: u64::MAX,
             over: Vec::new(),
             compacted: Compacted::default(),
-        }
+        })
     }
 
     /// All sealed segments, the oldest first: what later ones have to keep depends on the earlier ones.
     fn segments(&mut self, mut pace: Pace) -> Result<(), StoreError> {
         let end = self.shared.checkpoint()?.end;
         let numbers = journal::list(&self.dir).map_err(|error| unavailable(&error))?;
+        self.through = self.forgotten.places.iter().all(|at| at.segment < end.segment);
         for number in numbers.into_iter().filter(|number| *number < end.segment) {
             if !pace.goes_on() {
+                self.through = false;
                 return Ok(());
             }
             self.segment(number, &mut pace)?;
@@ -207,7 +240,8 @@ impl Run {
             Ok(ControlFlow::Continue(()))
         })?;
         if size > rows * OVERGROWN {
-            std::fs::write(self.shared.layout.overgrown(), "").map_err(|error| unavailable(&error))?;
+            let asked = self.shared.layout.ask_for_a_new_index("it took far more room than its rows");
+            asked.map_err(|error| unavailable(&error))?;
         }
         Ok(())
     }
@@ -215,19 +249,20 @@ impl Run {
     fn segment(&mut self, number: u64, pace: &mut Pace) -> Result<(), StoreError> {
         let seen = self.shared.checkpoint()?.next;
         let Ok(mut scan) = Scan::open(&self.dir, number, None).map_err(|error| unavailable(&error))? else {
-            self.clean_below = 0;
+            (self.clean_below, self.through) = (0, false);
             return Ok(());
         };
         let (segment, len) = (scan.segment(), scan.len());
         let left = self.walk(&mut scan, None, pace)?;
         let gained = len.saturating_sub(left.bytes);
         let worthwhile = match self.effort {
-            Effort::Gentle => gained * WORTHWHILE >= len,
+            Effort::Gentle => gained * WORTHWHILE >= len || !self.forgotten.is_empty(),
             Effort::Full => true,
         };
         if left.whole && left.changed && worthwhile && !pace.ended() {
             return self.rewrite(segment, len, pace);
         }
+        self.through &= left.whole && !left.changed && !pace.ended();
         let seen = if left.whole && !left.changed { seen } else { self.seen(segment)? };
         self.clean_below = self.clean_below.min(seen);
         self.creators.extend(left.all);
@@ -247,6 +282,7 @@ impl Run {
         let mut rewrite =
             Rewrite::begin(&self.dir, segment, Arc::clone(&self.shared.disk)).map_err(failed)?;
         let Ok(mut scan) = Scan::open(&self.dir, segment.number, None).map_err(failed)? else {
+            self.through = false;
             return Ok(());
         };
         let next = self.next(segment.number)?;
@@ -254,7 +290,11 @@ impl Run {
         let seen = self.shared.checkpoint()?.next;
         let left = self.walk(&mut scan, Some(&mut rewrite), pace)?;
         if pace.ended() || !left.whole {
+            self.through = false;
             return Ok(());
+        }
+        if left.forgotten > 0 {
+            self.shared.wants_a_new_index()?;
         }
         self.shared.sync_index()?;
         let end = scan.position().offset;
@@ -262,6 +302,7 @@ impl Run {
         rewrite.publish().map_err(failed)?;
         self.shared.reader.forget(segment.number);
         self.compacted.segments += 1;
+        self.compacted.forgotten += left.forgotten;
         self.compacted.freed += len.saturating_sub(written);
         self.clean_below = self.clean_below.min(seen);
         self.creators.extend(left.own);
@@ -294,6 +335,8 @@ impl Run {
             earlier: &self.creators,
             own: Creators::default(),
             clean_below: self.clean_below,
+            forgotten: &self.forgotten,
+            through: self.through,
         };
         let mut left = Left {
             bytes: 0,
@@ -302,6 +345,7 @@ impl Run {
             all: Creators::default(),
             own: Creators::default(),
             over: Vec::new(),
+            forgotten: 0,
         };
         while let Some(found) = scan.next().map_err(|error| unavailable(&error))? {
             let Found::Record { seq, at, event, .. } = found else {
@@ -331,6 +375,7 @@ impl Left {
         let Some((header, bytes)) = scan.body().map_err(|error| unavailable(&error))? else { return Ok(()) };
         let had_body = header.has_body();
         self.changed |= kept.changed || (had_body && !kept.body);
+        self.forgotten += u64::from(kept.forgotten);
         self.over.extend(kept.big_over);
         let Some(event) = kept.event else { return Ok(()) };
         let body = match (had_body, kept.body) {

@@ -37,9 +37,27 @@ impl Layout {
         self.root.join("snapshot")
     }
 
-    /// Asks the next start to make the index anew: it takes far more room than its rows.
-    pub(super) fn overgrown(&self) -> PathBuf {
+    fn overgrown(&self) -> PathBuf {
         self.root.join("OVERGROWN")
+    }
+
+    /// Asks the next start to make the index anew, in a new file: sled gives no room back, and keeps old pages.
+    pub(super) fn ask_for_a_new_index(&self, why: &str) -> io::Result<()> {
+        write_durably(&self.overgrown(), why)
+    }
+
+    /// Why the index is to be made anew, if it is; then it is gone.
+    pub(super) fn drop_index_if_asked(&self) -> io::Result<Option<String>> {
+        let why = match fs::read_to_string(self.overgrown()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            why => why?,
+        };
+        match fs::remove_dir_all(self.index()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => sync_dir(&self.root)?,
+        }
+        fs::remove_file(self.overgrown())?;
+        Ok(Some(if why.is_empty() { "it took far more room than its rows".to_owned() } else { why }))
     }
 
     fn clean(&self) -> PathBuf {

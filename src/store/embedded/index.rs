@@ -22,7 +22,7 @@ use crate::store::{
 };
 
 /// The version of the rows. Another one in the index: it is made anew.
-pub(super) const SCHEMA: u64 = 4;
+pub(super) const SCHEMA: u64 = 5;
 /// How much of it sled is to keep in memory, in bytes; it takes a multiple of that.
 const CACHE: u64 = 24 << 20;
 /// How often sled's own thread syncs; never `None`, or sled never frees what it has written over.

@@ -11,7 +11,7 @@
 //! big/MAIL_ID.eml           mails over 512 KiB
 //! index/                    sled; made anew from the journal when anything about it is wrong
 //! snapshot/                 links to the files of a moment, while they are copied away
-//! OVERGROWN                 asks the next start to make the index anew, smaller
+//! OVERGROWN                 asks the next start to make the index anew, and says why
 //! RESERVE                   room that is kept back for the index
 //! ACCEPTED_LOSS             the operator's: segments that he goes on without
 //! quarantine/TIME/          what was put away, for those who want to look
@@ -351,6 +351,9 @@ impl Embedded {
 impl Shared {
     /// The bytes of a mail. The file of a big one that no row needs any more was past its time.
     fn body(&self, body: &BodyRef) -> Result<Bytes, StoreError> {
+        if body.is_nowhere() {
+            return Err(StoreError::Expired(None));
+        }
         let read = self.reader.body(body);
         if matches!(read, Err(StoreError::Damaged(_)))
             && self.reader.is_big(body)

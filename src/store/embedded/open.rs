@@ -132,10 +132,8 @@ fn is_full(layout: &Layout, problem: &str) -> bool {
 
 fn try_open(layout: &Layout, clean: bool, now: Time) -> Result<Opened, Trouble> {
     let has_journal = !journal::list(&layout.journal())?.is_empty();
-    if layout.overgrown().exists() {
-        fs::remove_dir_all(layout.index())?;
-        fs::remove_file(layout.overgrown())?;
-        return Err(Trouble::Index("it took far more room than its rows".to_owned()));
+    if let Some(why) = layout.drop_index_if_asked()? {
+        return Err(Trouble::Index(why));
     }
     if has_journal && !layout.index().exists() {
         return Err(Trouble::Index("there was none".to_owned()));

@@ -26,7 +26,7 @@ pub(super) const HEADER: usize = 44;
 /// Largest event, in bytes: an import of accounts is the largest there is.
 pub(super) const MAX_EVENT: usize = 64 << 20;
 /// The newest version of events that this program writes, and the newest that it reads.
-pub(super) const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
 /// The body is in a file of its own.
 const FLAG_BIG: u8 = 1;
 /// The body was past its time: compaction has taken it away.
@@ -222,7 +222,7 @@ fn kind(event: &Event) -> u8 {
 fn version(event: &Event) -> u8 {
     match event {
         Event::Retire(_) => 2,
-        Event::Plan(plan) if plan.is_of_version_2() => 2,
+        Event::Plan(plan) => plan.version(),
         _ => 1,
     }
 }

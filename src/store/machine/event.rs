@@ -46,17 +46,31 @@ pub(in crate::store) struct PlanEvent {
     /// Until when the mail's bytes were kept that compaction has taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::store) raw_until: Option<Time>,
+    /// Whether the mail's sender was forgotten: compaction has taken away what it says of the sender, and its bytes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(in crate::store) forgotten: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl PlanEvent {
     /// A plan that has been given nothing yet.
     pub(in crate::store) fn new(plan: Plan, big: bool) -> Self {
-        Self { plan, first: 0, opened: Vec::new(), turns: Vec::new(), big, raw_until: None }
+        Self { plan, first: 0, opened: Vec::new(), turns: Vec::new(), big, raw_until: None, forgotten: false }
     }
 
-    /// Whether a program that knows only version 1 of records would misread it.
-    pub(in crate::store) fn is_of_version_2(&self) -> bool {
-        self.plan.effects.iter().any(|effect| matches!(effect, Effect::Retired | Effect::Reprocess { .. }))
+    /// The first version of records whose programs read it rightly.
+    pub(in crate::store) fn version(&self) -> u8 {
+        let of = |effect: &Effect| match effect {
+            Effect::Forget(_) => 3,
+            Effect::Retired | Effect::Reprocess { .. } => 2,
+            _ => 1,
+        };
+        let newest = self.plan.effects.iter().map(of).max().unwrap_or(1);
+        if self.forgotten { 3 } else { newest }
     }
 
     /// Its decisions with their numbers, in order.

@@ -23,6 +23,15 @@ struct Decision<'a> {
     body: BodyRef,
     held_at: Option<Location>,
     participants: Vec<AddressHash>,
+    /// Whether it is about a mail whose sender was forgotten: that is so in replays alone.
+    forgotten: bool,
+}
+
+impl<'a> Decision<'a> {
+    /// The sender; none of a mail whose sender was forgotten.
+    fn sender_or(&self, lacking: &str) -> Result<Option<&'a EmailAddress>, CommitError> {
+        if self.sender.is_some() || self.forgotten { Ok(self.sender) } else { Err(malformed(lacking)) }
+    }
 }
 
 /// A waiting mail and its place; `Gone` when it does not wait any more.
@@ -43,6 +52,7 @@ pub(super) fn record(entry: &Entry, applying: &mut Applying<'_, '_>) -> Result<C
         body: applying.at.body(mail.facts.id),
         held_at: None,
         participants: mail.facts.participants.iter().map(AddressHash::of).collect(),
+        forgotten: applying.event.forgotten,
     };
     let (seq, request) = write_decision(&decision, applying)?;
     let mut committed = CommittedEntry { project: entry.project.clone(), request: None, held: None };
@@ -91,12 +101,13 @@ pub(super) fn resolve(
     let held = take_held(resolution.held, applying.txn)?;
     let decision = Decision {
         project: &held.project,
-        sender: Some(&held.sender),
+        sender: held.sender.as_ref(),
         reason: resolution.reason,
         basis: Some(resolution.basis),
         body: held.body,
         held_at: Some(Location::from(&held.body)),
         participants: held.participants.clone(),
+        forgotten: held.sender.is_none(),
     };
     let numbers = write_decision(&decision, applying)?;
     let request = create(&decision, &resolution.disposition, numbers, applying)?;
@@ -121,6 +132,7 @@ fn write_decision(
         nth: u32::try_from(nth).map_err(|_| malformed("too many decisions"))?,
         held_at: decision.held_at,
         opened: opened.as_ref().map(|request| request.number),
+        forgotten: decision.forgotten,
     };
     applying.txn.put(key::decision(seq), &row)?;
     if let Some(sender) = decision.sender {
@@ -135,13 +147,15 @@ fn open(
     (seq, request): (u64, Option<RequestId>),
     applying: &mut Applying<'_, '_>,
 ) -> Result<RequestId, CommitError> {
-    let reporter = decision.sender.ok_or_else(|| malformed("a request without a sender"))?;
+    let reporter = decision.sender_or("a request without a sender")?;
     let request = request.ok_or_else(|| malformed("a request without a number"))?;
-    let known: Option<SenderKind> = applying.txn.read(&key::sender(reporter))?;
+    let known =
+        reporter.map(|reporter| applying.txn.read::<SenderKind>(&key::sender(reporter))).transpose()?;
+    let known = known.flatten();
     let mut row = RequestIndex {
         seq,
         at: applying.event.plan.at,
-        reporter: reporter.clone(),
+        reporter: reporter.cloned(),
         kind: known.and_then(|row| row.account).map_or(AccountKind::PortalOnly, |account| account.kind),
         basis: decision.basis,
         closed_at: None,
@@ -150,6 +164,9 @@ fn open(
         body: decision.body,
     };
     row.add_participants(&decision.participants);
+    if decision.forgotten {
+        row.forget_reporter();
+    }
     applying.txn.put(key::request(&request.project, request.number), &row)?;
     Ok(request)
 }
@@ -160,7 +177,7 @@ fn comment(
     seq: u64,
     applying: &mut Applying<'_, '_>,
 ) -> Result<(), CommitError> {
-    let author = decision.sender.ok_or_else(|| malformed("a comment without a sender"))?;
+    let author = decision.sender_or("a comment without a sender")?;
     let (project, number) = (&request.project, request.number);
     if project != decision.project {
         return Err(malformed("a comment on another project's request"));
@@ -170,7 +187,10 @@ fn comment(
         row.closed_at = None;
         row.add_participants(&decision.participants);
     })?;
-    let row = CommentIndex { author: author.clone(), at: applying.event.plan.at, body: decision.body };
+    let mut row = CommentIndex { author: author.cloned(), at: applying.event.plan.at, body: decision.body };
+    if decision.forgotten {
+        row.forget_author();
+    }
     applying.txn.put(key::comment(project, number, seq), &row)
 }
 
@@ -209,11 +229,11 @@ fn hold(
     (seq, once): (u64, Option<Once>),
     applying: &mut Applying<'_, '_>,
 ) -> Result<(), CommitError> {
-    let sender = decision.sender.ok_or_else(|| malformed("a hold without a sender"))?;
+    let sender = decision.sender_or("a hold without a sender")?;
     let row = HeldIndex {
         id,
         project: entry.project.clone(),
-        sender: sender.clone(),
+        sender: sender.cloned(),
         reason: entry.reason,
         received_at: facts.received_at,
         expires_at,
@@ -228,7 +248,9 @@ fn hold(
     }
     txn.put(key::held(seq), &row)?;
     txn.put(key::held_id(id), &seq)?;
-    txn.change_sender(sender, |row| row.held.push(id))?;
+    if let Some(sender) = sender {
+        txn.change_sender(sender, |row| row.held.push(id))?;
+    }
     let job = Job {
         id: id.uuid(),
         due_at: expires_at,
@@ -246,9 +268,11 @@ fn take_held(id: HeldId, txn: &mut Txn<'_>) -> Result<HeldIndex, CommitError> {
     txn.remove(key::held_id(id));
     txn.remove(key::held(seq));
     jobs::remove(Queue::Expiry, id.uuid(), txn)?;
-    txn.change_sender(&held.sender, |row| {
-        row.held.retain(|other| *other != id);
-        row.releasing.retain(|other| *other != id);
-    })?;
+    if let Some(sender) = &held.sender {
+        txn.change_sender(sender, |row| {
+            row.held.retain(|other| *other != id);
+            row.releasing.retain(|other| *other != id);
+        })?;
+    }
     Ok(held)
 }

@@ -6,6 +6,7 @@
 mod acknowledgements;
 mod creators;
 mod event;
+mod forget;
 mod jobs;
 mod lanes;
 mod mails;
@@ -13,12 +14,14 @@ mod plan;
 mod prepare;
 mod residue;
 mod retire;
+mod scrub;
 mod sweep;
 mod threads;
 mod verifications;
 
 pub(super) use creators::Creators;
 pub(super) use event::{Cap, Event, HurryEvent, PlanEvent, RetireEvent, SettleEvent, SweepEvent, Turn};
+pub(super) use forget::Forgotten;
 pub(super) use prepare::{Counters, prepare};
 pub(super) use residue::Judge;
 pub(super) use retire::{Before, retirable};

@@ -1,6 +1,6 @@
 //! A plan's effects as rows, in their order.
 
-use super::{Cap, PlanEvent, acknowledgements, jobs, mails, malformed, verifications};
+use super::{Cap, PlanEvent, acknowledgements, forget, jobs, mails, malformed, verifications};
 use crate::{
     store::{
         CommitError, Committed, CommittedEntry, Delivery, DeliveryKind, Effect, Job, JobKind, Queue,
@@ -79,6 +79,7 @@ impl Applying<'_, '_> {
                 self.returned.extend(returned);
             }
             Effect::Reprocess { mail, project } => self.reprocess(*mail, project)?,
+            Effect::Forget(forget) => forget::apply(forget, self)?,
             Effect::Retired => {}
         }
         Ok(None)

@@ -53,6 +53,10 @@ pub(in crate::store) fn prepare(
     match event {
         Event::Plan(event) => {
             check(&event.plan, rows)?;
+            if event.plan.effects.iter().any(|effect| matches!(effect, Effect::Forget(_))) {
+                // What was forgotten is not written down once more.
+                event.plan.fences.clear();
+            }
             event.first = counters.decision;
             event.opened = requests(&event.plan, rows, counters)?;
             event.turns = turns(&event.plan, rows)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_bytes::ByteBuf;
 
 use super::{
-    Event, PlanEvent, RetireEvent, SweepEvent,
+    Event, Forgotten, PlanEvent, RetireEvent, SweepEvent,
     creators::{Begun, Creators},
 };
 use crate::{
@@ -36,6 +36,8 @@ pub(in crate::store) struct Kept {
     pub(in crate::store) changed: bool,
     /// A mail whose file is past its time.
     pub(in crate::store) big_over: Option<MailId>,
+    /// Whether something of a person has gone who was forgotten.
+    pub(in crate::store) forgotten: bool,
 }
 
 /// How long the bytes of a mail are needed.
@@ -60,6 +62,10 @@ pub(in crate::store) struct Judge<'a> {
     pub(in crate::store) own: Creators,
     /// Rows removed by a record below this number are begun by no record that is kept.
     pub(in crate::store) clean_below: u64,
+    /// Who was forgotten.
+    pub(in crate::store) forgotten: &'a Forgotten,
+    /// Whether earlier segments have nothing of them.
+    pub(in crate::store) through: bool,
 }
 
 impl Judge<'_> {
@@ -70,23 +76,23 @@ impl Judge<'_> {
         at: Location,
         event: &Event,
     ) -> Result<Kept, StoreError> {
-        let nothing = Kept { event: None, body: false, changed: true, big_over: None };
+        let nothing = || Kept { event: None, body: false, changed: true, ..whole(&Event::Noop) };
         let kept = match event {
             Event::Plan(plan) => self.plan(plan, at)?,
             Event::Settle(settle) => {
                 let keep = settle.queue == Queue::Expiry || self.knows(&Begun::Job(settle.id));
-                if keep { whole(event) } else { nothing }
+                if keep { whole(event) } else { nothing() }
             }
             Event::Hurry(hurry) => {
                 let keep = hurry.ids.iter().any(|id| self.knows(&Begun::Job(*id)));
-                if keep { whole(event) } else { nothing }
+                if keep { whole(event) } else { nothing() }
             }
-            Event::Sweep(sweep) => self.keys(&sweep.keys, seq).map_or(nothing, |(keys, changed)| {
+            Event::Sweep(sweep) => self.keys(&sweep.keys, seq).map_or_else(nothing, |(keys, changed)| {
                 let event = Event::Sweep(SweepEvent { keys, ..sweep.clone() });
                 Kept { event: Some(event), changed, ..whole(&Event::Noop) }
             }),
             Event::Retire(retire) => self.retire(retire, seq)?,
-            Event::Noop => nothing,
+            Event::Noop => nothing(),
         };
         if let Some(event) = &kept.event {
             self.own.note(event);
@@ -117,24 +123,29 @@ impl Judge<'_> {
     /// The last one stays whole: it says up to where the numbers of decisions have gaps.
     fn retire(&self, retire: &RetireEvent, seq: u64) -> Result<Kept, StoreError> {
         let upto: Option<u64> = read(self.rows, &key::retired())?;
-        let retires = retire.keys.iter().any(|place| place.starts_with(b"x/"));
-        if retires && upto == Some(retire.upto) {
-            return Ok(whole(&Event::Retire(retire.clone())));
-        }
-        let kept = self.keys(&retire.keys, seq).map(|(keys, changed)| {
-            let event = Event::Retire(RetireEvent { keys, ..retire.clone() });
-            Kept { event: Some(event), changed, ..whole(&Event::Noop) }
-        });
-        Ok(kept.unwrap_or(Kept { event: None, body: false, changed: true, big_over: None }))
+        let mut keys = retire.keys.clone();
+        // Not as long as an earlier record may begin them.
+        keys.retain(|place| !(self.through && self.forgotten.is_key(place)));
+        let forgotten = keys.len() < retire.keys.len();
+        let retires = keys.iter().any(|place| place.starts_with(b"x/"));
+        let kept =
+            if retires && upto == Some(retire.upto) { Some((keys, false)) } else { self.keys(&keys, seq) };
+        let event = kept
+            .as_ref()
+            .map(|(keys, _)| Event::Retire(RetireEvent { keys: keys.clone(), ..retire.clone() }));
+        let changed = forgotten || kept.is_none_or(|(_, changed)| changed);
+        Ok(Kept { event, changed, forgotten, ..whole(&Event::Noop) })
     }
 
-    fn plan(&self, event: &PlanEvent, at: Location) -> Result<Kept, StoreError> {
-        let needed = self.body_needed(event, at)?;
+    /// What is kept of a plan.
+    pub(in crate::store) fn plan(&self, event: &PlanEvent, at: Location) -> Result<Kept, StoreError> {
+        let mut kept = event.clone();
+        let scrubbed = self.forgotten.scrub(&mut kept, (at, self.through), self.rows)?;
+        let needed = self.body_needed(&kept, at)?;
         let body = needed > Needed::Until(self.now);
         let mail = event.plan.mail.as_ref().map(|mail| mail.facts.id);
         let has_file = event.big && mail.map_or(Ok(false), |mail| self.has(&key::big(mail)))?;
-        let mut kept = event.clone();
-        let mut changed = self.strip(&mut kept)?;
+        let mut changed = self.strip(&mut kept)? || scrubbed.any();
         if !body && !has_file && event.raw_until.is_none() {
             kept.raw_until = if let Needed::Until(until) = needed { Some(until) } else { None };
             kept.big = false;
@@ -147,6 +158,7 @@ impl Judge<'_> {
             body: body || has_file,
             changed: changed || is_empty,
             big_over: mail.filter(|_| has_file && !body),
+            forgotten: scrubbed.person,
         })
     }
 
@@ -196,7 +208,9 @@ impl Judge<'_> {
         changed: &mut bool,
     ) -> Result<bool, StoreError> {
         Ok(match effect {
-            Effect::PutAccount(_) | Effect::DeleteAccount(_) | Effect::SetStatus(..) => true,
+            Effect::PutAccount(_) | Effect::DeleteAccount(_) | Effect::SetStatus(..) | Effect::Forget(_) => {
+                true
+            }
             Effect::Retired => false,
             Effect::Reprocess { mail, project } => self.has(&key::reprocessed(*mail, project))?,
             Effect::Record(entry) => {
@@ -261,6 +275,9 @@ impl Judge<'_> {
     /// How long the bytes of the plan's mail are needed.
     fn body_needed(&self, event: &PlanEvent, at: Location) -> Result<Needed, StoreError> {
         let mut until = Needed::Never;
+        if event.forgotten {
+            return Ok(until);
+        }
         let sender = event.plan.mail.as_ref().and_then(|mail| mail.facts.sender.as_ref());
         let mut keep = |one: Option<Time>| {
             until = until.max(one.map_or(Needed::ForGood, Needed::Until));
@@ -320,7 +337,7 @@ impl Judge<'_> {
 }
 
 fn whole(event: &Event) -> Kept {
-    Kept { event: Some(event.clone()), body: true, changed: false, big_over: None }
+    Kept { event: Some(event.clone()), body: true, changed: false, big_over: None, forgotten: false }
 }
 
 /// Leaves out what only decisions need where none is left, and what no replay reads.

@@ -96,13 +96,13 @@ struct Retirable<'a> {
 impl Retirable<'_> {
     fn decision(&mut self, seq: u64, row: &DecisionIndex) -> Result<(), StoreError> {
         let Some(held_at) = row.held_at else {
-            let sender = self.sender(row.record)?;
+            let sender = self.sender(row, row.record)?;
             self.add(seq, sender.as_ref());
             let again = key::reprocessed(row.mail, &row.project);
             self.keys.extend(self.view.rows.get(&again)?.map(|_| again));
             return Ok(());
         };
-        let sender = self.sender(held_at)?;
+        let sender = self.sender(row, held_at)?;
         if let Some(hold) = self.hold(row, held_at)? {
             self.add(hold, sender.as_ref());
             self.add(seq, sender.as_ref());
@@ -116,7 +116,11 @@ impl Retirable<'_> {
         self.upto = self.upto.max(seq);
     }
 
-    fn sender(&self, at: Location) -> Result<Option<EmailAddress>, StoreError> {
+    /// Whose key the decision has; none who was forgotten, whom the journal may name yet.
+    fn sender(&self, row: &DecisionIndex, at: Location) -> Result<Option<EmailAddress>, StoreError> {
+        if row.forgotten {
+            return Ok(None);
+        }
         let plan = self.view.plan(at)?.ok();
         Ok(plan.and_then(|event| event.plan.mail).and_then(|mail| mail.facts.sender))
     }

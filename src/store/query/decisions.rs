@@ -31,6 +31,16 @@ struct Told {
     raw: RawState,
 }
 
+impl Told {
+    /// Leaves what says nothing of the sender.
+    fn forget(&mut self) {
+        (self.trail, self.facts) = (Vec::new(), None);
+        if self.raw == RawState::Kept {
+            self.raw = RawState::Gone;
+        }
+    }
+}
+
 impl View<'_> {
     /// [`crate::store::Store::decisions`].
     pub(in crate::store) fn decisions(
@@ -59,6 +69,9 @@ impl View<'_> {
 
     fn is_of_domain(&self, row: &DecisionIndex, domain: Option<&Domain>) -> Result<bool, StoreError> {
         let Some(domain) = domain else { return Ok(true) };
+        if row.forgotten {
+            return Ok(false);
+        }
         let mail = self.plan(row.held_at.unwrap_or(row.record))?.ok().and_then(|event| event.plan.mail);
         Ok(mail.and_then(|mail| mail.facts.sender).is_some_and(|sender| sender.domain() == domain))
     }
@@ -72,10 +85,15 @@ impl View<'_> {
                 self.plan(held_at)?.ok().and_then(|event| event.plan.mail).map(|mail| mail.facts)
             }
         };
-        let told = match record {
+        let mut told = match record {
             Ok(event) => tell(event, row.nth as usize),
             Err(damage) => damaged(damage),
         };
+        let facts = facts.filter(|_| !row.forgotten);
+        if row.forgotten {
+            // The journal may have it until the next compaction.
+            told.forget();
+        }
         let (sender, message_id) = facts.map(|facts| (facts.sender, facts.message_id)).unwrap_or_default();
         Ok(DecisionRow {
             seq,
@@ -95,6 +113,7 @@ impl View<'_> {
             standing: told.standing,
             facts: told.facts,
             raw: told.raw,
+            forgotten: row.forgotten,
         })
     }
 }
@@ -108,7 +127,8 @@ impl View<'_> {
             if is_long_before(row.at, Some(since)) {
                 return Ok(ControlFlow::Break(()));
             }
-            if row.mail == mail && row.held_at.is_none() && row.reason.outcome() == Outcome::Drop {
+            let told = row.held_at.is_none() && !row.forgotten;
+            if row.mail == mail && told && row.reason.outcome() == Outcome::Drop {
                 found.push((key::number(place).unwrap_or(0), row));
             }
             Ok(ControlFlow::Continue(()))
@@ -155,7 +175,7 @@ fn matches(row: &DecisionIndex, filter: &DecisionFilter) -> bool {
 /// What the plan says of its `nth` decision.
 fn tell(event: PlanEvent, nth: usize) -> Told {
     let opened = event.opened.into_iter().nth(nth).flatten();
-    let gone = event.raw_until.is_some();
+    let gone = event.raw_until.is_some() || event.forgotten;
     let actor = event.plan.actor;
     let mut decisions = event.plan.effects.into_iter().filter_map(|effect| match effect {
         // Holds the place of a decision that is past its time; no row leads to it.

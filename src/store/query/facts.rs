@@ -3,7 +3,7 @@
 
 use super::View;
 use crate::store::{
-    MailFacts, StoreError,
+    BodyRef, MailFacts, StoreError,
     machine::{Event, PlanEvent},
     rows::Location,
 };
@@ -35,9 +35,12 @@ impl From<MailFacts> for Texts {
 }
 
 impl View<'_> {
-    /// The texts of the mail recorded there; none where the record is damaged.
-    pub(super) fn texts(&self, at: Location) -> Result<Texts, StoreError> {
-        let plan = self.plan(at)?.ok();
+    /// The texts of the mail; none where the record is damaged or the sender was forgotten.
+    pub(super) fn texts(&self, body: &BodyRef) -> Result<Texts, StoreError> {
+        if body.is_nowhere() {
+            return Ok(Texts::default());
+        }
+        let plan = self.plan(Location::from(body))?.ok();
         Ok(plan.and_then(|event| event.plan.mail).map(|mail| mail.facts.into()).unwrap_or_default())
     }
 

@@ -5,6 +5,7 @@ mod facts;
 mod jobs;
 mod lists;
 mod threads;
+mod traces;
 mod walk;
 
 use std::ops::ControlFlow;
@@ -134,7 +135,7 @@ impl View<'_> {
     }
 
     fn request_row(&self, id: RequestId, row: RequestIndex) -> Result<RequestRow, StoreError> {
-        let texts = self.texts(Location::from(&row.body))?;
+        let texts = self.texts(&row.body)?;
         let follows = row.follows;
         Ok(RequestRow {
             seq: row.seq,
@@ -164,7 +165,7 @@ impl View<'_> {
     }
 
     fn comment(&self, row: CommentIndex) -> Result<Comment, StoreError> {
-        let message_id = self.texts(Location::from(&row.body))?.message_id;
+        let message_id = self.texts(&row.body)?.message_id;
         Ok(Comment { author: row.author, message_id, created_at: row.at, body: row.body })
     }
 
@@ -176,13 +177,15 @@ impl View<'_> {
     }
 
     fn held_row(&self, seq: u64, row: HeldIndex) -> Result<HeldRow, StoreError> {
-        let texts = self.texts(Location::from(&row.body))?;
+        let texts = self.texts(&row.body)?;
+        let sender =
+            row.sender.ok_or_else(|| StoreError::Damaged(format!("held {} has no sender", row.id)))?;
         Ok(HeldRow {
             id: row.id,
             seq,
             mail_id: row.body.mail,
             project: row.project,
-            sender: row.sender,
+            sender,
             sender_name: texts.sender_name,
             sent_by: texts.sent_by,
             subject: texts.subject,

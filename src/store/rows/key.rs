@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Key, KeyRange};
+use super::{Key, KeyRange, Location};
 use crate::{
     store::{Lane, Once, Queue, ThreadKey},
     types::{DeliveryId, EmailAddress, HeldId, MailId, ProjectKey, Time, TokenDigest, VerificationId},
@@ -199,6 +199,31 @@ pub(in crate::store) fn jobs(queue: Queue) -> KeyRange {
 /// `k/`: when a job is due.
 pub(in crate::store) fn job_id(queue: Queue, id: Uuid) -> Key {
     key(b'k', &[&[queue_number(queue)], id.as_bytes()])
+}
+
+/// `f/`: somebody was forgotten by the record there, and the journal may still hold something of the person.
+pub(in crate::store) fn forgotten(at: Location) -> Key {
+    key(b'f', &[&at.segment.to_be_bytes(), &at.offset.to_be_bytes()])
+}
+
+/// The place in a key of `f/`.
+pub(in crate::store) fn location(key: &[u8]) -> Location {
+    let segment = key.get(2..10).and_then(number).unwrap_or_default();
+    Location { segment, offset: number(key).unwrap_or_default() }
+}
+
+/// The address in a key of `a/`, `s/` or `w/`.
+pub(in crate::store) fn address_part(key: &[u8]) -> Option<&[u8]> {
+    match key {
+        [b'a' | b's' | b'w', b'/', rest @ ..] => rest.split(|byte| *byte == END).next(),
+        _ => None,
+    }
+}
+
+/// The keys of a letter behind those of an address.
+pub(in crate::store) fn behind_address(letter: u8, address: &[u8]) -> KeyRange {
+    // No address has a character below a blank.
+    KeyRange { from: key(letter, &[address, &[END + 1]]), until: all(letter).until }
 }
 
 /// `m/lane/`: when a lane is free again.

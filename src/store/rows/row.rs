@@ -123,6 +123,8 @@ pub(in crate::store) struct DecisionIndex {
     pub(in crate::store) held_at: Option<Location>,
     /// The number of the request that was opened.
     pub(in crate::store) opened: Option<u64>,
+    /// Whether its sender was forgotten: what the journal says of the mail is not told any more.
+    pub(in crate::store) forgotten: bool,
 }
 
 impl Row for DecisionIndex {}
@@ -134,8 +136,8 @@ pub(in crate::store) struct RequestIndex {
     pub(in crate::store) seq: u64,
     /// When.
     pub(in crate::store) at: Time,
-    /// Who sent it.
-    pub(in crate::store) reporter: EmailAddress,
+    /// Who sent it; none who was forgotten.
+    pub(in crate::store) reporter: Option<EmailAddress>,
     /// The kind of the account then.
     pub(in crate::store) kind: AccountKind,
     /// What ended the hold before it.
@@ -162,7 +164,7 @@ impl RequestIndex {
 
     /// Whether the address is the reporter's or a participant's.
     pub(in crate::store) fn involves(&self, address: &EmailAddress) -> bool {
-        self.reporter == *address || self.participants.contains(&AddressHash::of(address))
+        self.reporter.as_ref() == Some(address) || self.participants.contains(&AddressHash::of(address))
     }
 }
 
@@ -175,8 +177,8 @@ pub(in crate::store) struct HeldIndex {
     pub(in crate::store) id: HeldId,
     /// The project.
     pub(in crate::store) project: ProjectKey,
-    /// Who sent it.
-    pub(in crate::store) sender: EmailAddress,
+    /// Who sent it; none in a replay that comes to the end of the hold, of somebody who was forgotten.
+    pub(in crate::store) sender: Option<EmailAddress>,
     /// Why it waits.
     pub(in crate::store) reason: Reason,
     /// When it came.
@@ -198,8 +200,8 @@ impl Row for HeldIndex {}
 /// A comment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct CommentIndex {
-    /// Who wrote it.
-    pub(in crate::store) author: EmailAddress,
+    /// Who wrote it; none who was forgotten.
+    pub(in crate::store) author: Option<EmailAddress>,
     /// When.
     pub(in crate::store) at: Time,
     /// The mail.
@@ -378,6 +380,7 @@ impl Row for JobIndex {}
 /// Times, numbers and keys of the store's own.
 impl Row for Time {}
 impl Row for u64 {}
+impl Row for AddressHash {}
 impl Row for serde_bytes::ByteBuf {}
 
 /// Up to where the journal is in the rows.

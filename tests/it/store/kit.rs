@@ -66,6 +66,11 @@ impl Home {
         assert_books_balance(&store).await;
         store.close().await;
         drop(store);
+        if self.path().join("OVERGROWN").exists() {
+            let (store, report) = self.open();
+            assert_eq!(report.rebuilt.as_deref(), Some("somebody was forgotten"));
+            store.close().await;
+        }
         let (store, report) = self.open();
         assert_eq!((report.replayed, report.findings()), (0, vec![]), "after a clean stop");
         assert_books_balance(&store).await;

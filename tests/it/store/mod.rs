@@ -2,6 +2,7 @@
 
 mod churn;
 mod embedded;
+mod forget;
 mod kit;
 mod letters;
 mod load;
@@ -77,4 +78,9 @@ on_both_engines!(
     a_message_id_that_many_mails_have_fills_one_small_row,
     a_request_is_closed_and_a_comment_opens_it,
     a_thread_is_never_seen_half_way;
+    forget:
+    a_person_is_forgotten_and_the_books_add_up,
+    whoever_was_forgotten_begins_anew,
+    an_unknown_address_leaves_no_trace,
+    forgetting_rests_on_what_was_read;
 );

@@ -27,7 +27,7 @@ use vestibule::{
 
 use super::kit::{
     DAY, Engine, Home, T0, account, address, assert_books_balance, assert_no_blobs, entry, fenced, held_mail,
-    mail, mail_plan, open, plan, resolve, spend,
+    mail, mail_plan, open, plan, request, resolve, spend,
 };
 
 /// The unit that a disk writes whole.
@@ -40,6 +40,7 @@ enum Promise {
     Request(RequestId, Vec<u8>),
     Hold(HeldId),
     Spent(VerificationId),
+    Forgotten(String, RequestId),
 }
 
 #[derive(Clone)]
@@ -221,6 +222,7 @@ async fn run(recorder: &Arc<Recorder>, home: &Home, copies: &Path) -> u64 {
         while let Some(done) = tasks.join_next().await {
             done.unwrap();
         }
+        forget(&store, recorder, &format!("gone{round}@a.example")).await;
         // Nothing that was promised is past its time but the bytes of the drops.
         let (now, effort) = (T0.plus(DAY * 2), if round % 3 == 2 { Effort::Full } else { Effort::Gentle });
         let compacted = store.compact(&retention(), now, effort).await.unwrap();
@@ -231,6 +233,14 @@ async fn run(recorder: &Arc<Recorder>, home: &Home, copies: &Path) -> u64 {
     }
     store.close().await;
     segments
+}
+
+/// Somebody who has sent a request is forgotten.
+async fn forget(store: &Engine, recorder: &Recorder, sender: &str) {
+    let made = request(store, sender, "IT", "a secret").await;
+    super::forget::forget(store, sender).await;
+    let id = made.entries[0].request.clone().unwrap();
+    recorder.note(Step::Promised(Promise::Forgotten(sender.to_owned(), id)));
 }
 
 fn retention() -> Retention {
@@ -309,6 +319,13 @@ async fn keeps_its_promises(home: &Home, steps: &[Step]) -> usize {
             Promise::Spent(id) => {
                 let state = store.verification(*id).await.unwrap().unwrap().state;
                 assert!(!matches!(state, VerificationState::Pending), "{id} is pending again");
+            }
+            Promise::Forgotten(sender, id) => {
+                let row = store.request(id).await.unwrap().unwrap_or_else(|| panic!("{id} is lost"));
+                assert_eq!((row.reporter, row.subject.as_str()), (None, ""), "{id} is remembered");
+                let by = DecisionFilter { sender: Some(address(sender)), ..DecisionFilter::default() };
+                let found = store.decisions(&by, PageRequest { limit: 9, ..PageRequest::default() }).await;
+                assert!(found.unwrap().items.is_empty(), "{sender} is remembered");
             }
         }
     }

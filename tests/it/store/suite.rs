@@ -52,7 +52,7 @@ pub(super) async fn a_request_is_read_back_with_its_mail(store: &Engine) {
         assert_eq!(committed.entries[0].request.as_ref(), Some(&id));
         let row = store.request(&id).await.unwrap().unwrap();
         assert_eq!((row.subject, row.message_id, row.mail_id), (facts.subject, facts.message_id, facts.id));
-        assert_eq!((row.reporter, row.created_at), (address("ada@a.example"), T0));
+        assert_eq!((row.reporter, row.created_at), (Some(address("ada@a.example")), T0));
         assert!(store.raw(&row.body).await.unwrap() == raw, "{size} bytes");
     }
 }
