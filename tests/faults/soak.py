@@ -141,6 +141,7 @@ def run(seconds):
             rate = len(soak.site.acked) / (time.monotonic() - begun)
             check_time(rate > 0.4 * able, f"{rate:.0f} mails/s came through, {0.7 * able:.0f} were meant to")
             flat = soak.flat()
+            share.release(soak.daemon)
             settle(soak.daemon)
             counted = tally(soak.daemon, soak.site)
             check(soak.daemon.terminate(120) == 0, "SIGTERM: not 0")
