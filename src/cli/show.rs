@@ -150,7 +150,9 @@ const FIRST: [&str; 21] = [
 /// The fields that say something, in the order in which they are read.
 fn in_order(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let rank = |name: &str| FIRST.iter().position(|first| *first == name).unwrap_or(FIRST.len());
-    let mut present: Vec<_> = fields.iter().filter(|(_, value)| !is_empty(value)).collect();
+    // That a person was forgotten is worth a line; that nobody was is not.
+    let says = |name: &str, value: &Value| !is_empty(value) && (name != "forgotten" || value != false);
+    let mut present: Vec<_> = fields.iter().filter(|(name, value)| says(name, value)).collect();
     present.sort_by_key(|(name, _)| rank(name));
     present
 }
