@@ -112,8 +112,16 @@ proptest! {
         if kept.is_empty() {
             // Addresses and subjects of a quoted header go on in the next line.
             let wraps = |n: usize| n > 0 && lines[n - 1].starts_with(['T', 'S']) && is_head(&lines[n - 1]);
+            // An attribution may be folded into four lines.
+            let folded = |n: usize| {
+                let four = |first: usize| &lines[first..lines.len().min(first + 4)];
+                (n.saturating_sub(3)..n).any(|first| {
+                    lines[first].starts_with("On ")
+                        && four(first).iter().skip(n + 1 - first).any(|line| line.ends_with([':', '：']))
+                })
+            };
             let quoted = |n: usize, line: &String| {
-                line.ends_with([':', '：']) || line.starts_with("On ") || is_head(line) || line == REPLY_MARKER || wraps(n)
+                folded(n) || line.ends_with([':', '：']) || line.starts_with("On ") || is_head(line) || line == REPLY_MARKER || wraps(n)
             };
             prop_assert!(lines.iter().enumerate().all(|(n, line)| !own(&line) || quoted(n, line)), "{body:?}");
         }
