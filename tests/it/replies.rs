@@ -509,6 +509,10 @@ async fn the_threads_of_an_older_store_are_found() {
         opened[0]["rebuilt"].as_str().is_some_and(|why| why.contains("its rows have version 1")),
         "{opened:?}"
     );
+    assert!(
+        !daemon.folder.path().join("data/quarantine").exists(),
+        "an index that is only outdated is not kept"
+    );
     let copy = format!(
         "From: {BOB}\r\nTo: {IT}\r\nCc: {CAROL}\r\nSubject: old\r\nMessage-ID: <old@mail.example>\r\n\r\nOld.\r\n"
     );

@@ -52,12 +52,17 @@ impl Layout {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             why => why?,
         };
-        match fs::remove_dir_all(self.index()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => sync_dir(&self.root)?,
-        }
+        self.drop_index()?;
         fs::remove_file(self.overgrown())?;
         Ok(Some(if why.is_empty() { "it took far more room than its rows".to_owned() } else { why }))
+    }
+
+    /// Removes the index, where there is one.
+    pub(super) fn drop_index(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.index()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => sync_dir(&self.root),
+        }
     }
 
     fn clean(&self) -> PathBuf {

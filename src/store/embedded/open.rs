@@ -139,8 +139,15 @@ fn try_open(layout: &Layout, clean: bool, now: Time) -> Result<Opened, Trouble> 
         return Err(Trouble::Index("there was none".to_owned()));
     }
     let index = Index::open(&layout.index()).map_err(Trouble::Index)?;
-    let checkpoint = checkpoint(&index).map_err(|error| Trouble::Index(error.to_string()))?;
-    let checkpoint = match checkpoint {
+    let failed = |error: StoreError| Trouble::Index(error.to_string());
+    let schema: Option<u64> = read(&index, &key::schema()).map_err(failed)?;
+    if let Some(other) = schema.filter(|schema| *schema != SCHEMA) {
+        // Nothing is wrong with it. What was put away would keep what is taken out of the journal later.
+        drop(index);
+        layout.drop_index()?;
+        return Err(Trouble::Index(format!("its rows have version {other}, and this program uses {SCHEMA}")));
+    }
+    let checkpoint = match checkpoint(&index, schema).map_err(failed)? {
         Ok(checkpoint) => checkpoint,
         Err(_) if !has_journal => start(&index)?,
         Err(reason) => return Err(Trouble::Index(reason)),
@@ -160,14 +167,9 @@ fn try_open(layout: &Layout, clean: bool, now: Time) -> Result<Opened, Trouble> 
 }
 
 /// How far the index is, or why it is of no use.
-fn checkpoint(index: &Index) -> Result<Result<CheckpointRow, String>, StoreError> {
-    let schema: Option<u64> = read(index, &key::schema())?;
-    match schema {
-        Some(SCHEMA) => {}
-        Some(other) => {
-            return Ok(Err(format!("its rows have version {other}, and this program uses {SCHEMA}")));
-        }
-        None => return Ok(Err("it is empty".to_owned())),
+fn checkpoint(index: &Index, schema: Option<u64>) -> Result<Result<CheckpointRow, String>, StoreError> {
+    if schema.is_none() {
+        return Ok(Err("it is empty".to_owned()));
     }
     Ok(read(index, &key::checkpoint())?.ok_or_else(|| "it has no checkpoint".to_owned()))
 }
