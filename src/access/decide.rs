@@ -142,19 +142,19 @@ fn account_checks(
         return trail.decide("project-access", "added, not in the project", Reason::NotAProjectCustomer);
     }
     trail.pass("project-access", permission.as_str());
-    if facts.standing != Standing::Proven {
-        return hold(
-            Reason::SenderUnproven,
-            "sender-proven",
-            facts.standing.as_str(),
-            facts,
-            settings,
-            trail,
-        );
+    if let Some(reason) = unproven(facts, settings, trail) {
+        return reason;
     }
     trail.pass("sender-proven", facts.standing.as_str());
     let (input, reason) = reply(facts.reply_to, settings.on_closed);
     trail.decide("reply", input, reason)
+}
+
+/// Holds the mail of a sender who is not proven.
+fn unproven(facts: &SenderFacts<'_>, settings: &AccessSettings<'_>, trail: &mut Trail) -> Option<Reason> {
+    let standing = facts.standing;
+    let unproven = standing != Standing::Proven;
+    unproven.then(|| hold(Reason::SenderUnproven, "sender-proven", standing.as_str(), facts, settings, trail))
 }
 
 /// The end of check 6: a comment, or a request of its own.
@@ -207,15 +207,8 @@ fn unknown_sender(
         }
         return trail.decide(check, input, reason);
     }
-    if facts.standing != Standing::Proven {
-        return hold(
-            Reason::SenderUnproven,
-            "sender-proven",
-            facts.standing.as_str(),
-            facts,
-            settings,
-            trail,
-        );
+    if let Some(reason) = unproven(facts, settings, trail) {
+        return reason;
     }
     trail.decide("sender-proven", facts.standing.as_str(), Reason::NewPortalOnlyCustomer)
 }

@@ -1,6 +1,6 @@
 //! A mail with everything that its own bytes, its envelope and its judge say. Pure.
 
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use bytes::Bytes;
 
@@ -43,14 +43,9 @@ impl<'a> Mail<'a> {
     }
 }
 
-/// A mail with everything that its own bytes and its envelope say.
+/// A mail with everything that its own bytes, its envelope and its judge say.
 pub(super) struct Incoming<'a> {
-    pub(super) envelope: &'a Envelope,
-    pub(super) raw: &'a Bytes,
-    pub(super) message: &'a Message,
-    pub(super) config: &'a Config,
-    /// The From address, or why there is none that can be used.
-    pub(super) sender: Result<EmailAddress, UnusableSender>,
+    mail: Mail<'a>,
     pub(super) standing: Standing,
     /// Whether mail may go out for it, as far as its authentication goes.
     pub(super) may_mail: bool,
@@ -66,13 +61,21 @@ pub(super) struct Incoming<'a> {
     pub(super) ours: bool,
 }
 
+impl<'a> Deref for Incoming<'a> {
+    type Target = Mail<'a>;
+
+    fn deref(&self) -> &Mail<'a> {
+        &self.mail
+    }
+}
+
 impl<'a> Incoming<'a> {
     /// A mail that was judged; `mint` tells which mails are ours, come back: without it none is.
     pub(super) fn new(mail: Mail<'a>, mint: Option<&MintKey>, evidence: Evidence) -> Self {
-        let Mail { envelope, raw, message, config, sender } = mail;
+        let config = mail.config;
         let mut projects: Vec<&Project> = Vec::with_capacity(1);
         let mut misdirected = false;
-        for recipient in &envelope.recipients {
+        for recipient in &mail.envelope.recipients {
             let Route::Project(key) = &recipient.route else {
                 misdirected |= recipient.route == Route::Postmaster && config.smtp.postmaster.is_none();
                 continue;
@@ -83,22 +86,9 @@ impl<'a> Incoming<'a> {
             projects.extend(project.filter(|_| !known));
         }
         let Evidence { standing, may_mail, findings, results } = evidence;
-        let id = message.message_id.as_deref();
+        let id = mail.message.message_id.as_deref();
         let ours = mint.zip(id).is_some_and(|(mint, id)| mint.read_message_id(id).is_some());
-        Self {
-            envelope,
-            raw,
-            message,
-            config,
-            sender,
-            standing,
-            may_mail,
-            findings,
-            results,
-            projects,
-            misdirected,
-            ours,
-        }
+        Self { mail, standing, may_mail, findings, results, projects, misdirected, ours }
     }
 
     /// On which lists the sender's domain stands.

@@ -244,7 +244,6 @@ where
     ) -> Result<Input<'static>, Ended> {
         let ops = &self.shared.parts.ops;
         let took = self.deadlines.mail_took(Instant::now());
-        ops.metrics.stage("receive", took);
         let now = ops.clock.now();
         let mail_id = MailId::new(time_ordered_uuid(now));
         let (mut envelope, content) = mail.into_envelope(mail_id, self.id, self.peer, now);

@@ -19,6 +19,7 @@ impl<'a> Way<'a> {
     /// A mail of so many bytes, whose last one has just come.
     pub fn new(ops: &'a Ops, envelope: &Envelope, bytes: usize) -> Self {
         let begun = Instant::now();
+        ops.metrics.stage("receive", envelope.took);
         Self { ops, begun, trace: ops.traces.begin(envelope, bytes, begun) }
     }
 

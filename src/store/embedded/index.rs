@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     files::create_private,
-    packed::{self, BucketChanges},
+    packed::{self, BucketChanges, Place},
 };
 use crate::store::{
     Order, StoreError,
@@ -126,11 +126,13 @@ impl Index {
 
 impl Rows for Index {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let Some(place) = packed::place(key) else { return self.one(key) };
-        let Some(bucket) = self.one(&place.bucket)? else { return Ok(None) };
-        match packed::Rows::of(&bucket).find(place.low)? {
-            None => Ok(None),
-            Some(row) => self.value(key, row.value),
+        match packed::place(key) {
+            None => Ok(self.one(key)?.map(|value| Arc::from(&*value))),
+            Some(place) => match self.packed(&place)? {
+                Packed::Here(value) => Ok(Some(value)),
+                Packed::Aside => self.aside(key),
+                Packed::Nowhere => Ok(None),
+            },
         }
     }
 
@@ -158,31 +160,40 @@ impl Rows for Index {
     }
 }
 
+/// Where a packed row is.
+enum Packed {
+    /// In its bucket.
+    Here(Value),
+    /// In a row of its own.
+    Aside,
+    Nowhere,
+}
+
 impl Index {
     /// One row of sled's.
-    fn one(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let found = self.db()?.get(key).map_err(|error| unavailable(&error))?;
-        Ok(found.map(|value| Arc::from(&*value)))
+    fn one(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreError> {
+        self.db()?.get(key).map_err(|error| unavailable(&error))
     }
 
-    /// The value of a packed row, wherever it lies.
-    fn value(&self, key: &[u8], packed: Option<&[u8]>) -> Result<Option<Value>, StoreError> {
-        if let Some(value) = packed {
-            return Ok(Some(Arc::from(value)));
-        }
-        match self.one(&packed::aside(key))? {
-            // It was changed since its bucket was read.
-            None => self.inside(key),
-            value => Ok(value),
-        }
+    /// Where the bucket says that the row is.
+    fn packed(&self, place: &Place) -> Result<Packed, StoreError> {
+        let Some(bucket) = self.one(&place.bucket)? else { return Ok(Packed::Nowhere) };
+        let found = packed::Rows::of(&bucket).find(place.low)?;
+        Ok(found.map_or(Packed::Nowhere, |row| {
+            row.value.map_or(Packed::Aside, |value| Packed::Here(Arc::from(value)))
+        }))
     }
 
-    /// The value of a packed row that lies in its bucket now.
-    fn inside(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let Some(place) = packed::place(key) else { return Ok(None) };
-        let Some(bucket) = self.one(&place.bucket)? else { return Ok(None) };
-        let row = packed::Rows::of(&bucket).find(place.low)?;
-        Ok(row.and_then(|row| row.value.map(Arc::from)))
+    /// The value of a row that stands aside, or did so a moment ago.
+    fn aside(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        if let Some(value) = self.one(&packed::aside(key))? {
+            return Ok(Some(Arc::from(&*value)));
+        }
+        // It was changed since its bucket was read.
+        match packed::place(key).map(|place| self.packed(&place)).transpose()? {
+            Some(Packed::Here(value)) => Ok(Some(value)),
+            _ => Ok(None),
+        }
     }
 
     fn scan_bucket(
@@ -201,10 +212,15 @@ impl Index {
             if key < range.from || key >= range.until {
                 continue;
             }
-            if let Some(value) = self.value(&key, row.value)?
-                && visit(&key, &value)?.is_break()
-            {
-                return Ok(ControlFlow::Break(()));
+            let flow = match row.value {
+                Some(value) => visit(&key, value)?,
+                None => match self.aside(&key)? {
+                    Some(value) => visit(&key, &value)?,
+                    None => ControlFlow::Continue(()),
+                },
+            };
+            if flow.is_break() {
+                return Ok(flow);
             }
         }
         Ok(ControlFlow::Continue(()))

@@ -2,7 +2,7 @@
 
 use std::{fs, io, os::unix::fs::FileExt, path::PathBuf};
 
-use super::{OpenError, files::Layout, index::Index};
+use super::{OpenError, applier::MAX_RECORDS, files::Layout, index::Index};
 use crate::{
     store::{
         CommitError,
@@ -13,8 +13,6 @@ use crate::{
     types::Time,
 };
 
-/// Most records in one write of the index.
-const MAX_RECORDS: u64 = 256;
 /// Most records that are named one by one as of no use.
 const MAX_NAMED: usize = 20;
 /// Bytes written at a time.
@@ -52,7 +50,7 @@ pub(super) struct Replay<'a> {
     compacted: bool,
     changes: Changes,
     useless: usize,
-    pending: u64,
+    pending: usize,
 }
 
 impl<'a> Replay<'a> {
