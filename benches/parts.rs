@@ -156,11 +156,8 @@ fn plan() -> Plan {
     let sender: EmailAddress = "ada@partner.example".parse().unwrap();
     let at = Time::from_millis(1_790_000_000_000);
     Plan {
-        at,
         fences: vec![Fence { address: sender.clone(), version: 1 }],
-        actor: None,
-        spend: None,
         mail: Some(NewMail { facts: sample::facts(sender.clone(), at), raw: bytes::Bytes::new() }),
-        effects: vec![Effect::Record(sample::entry(&sender, None, at))],
+        ..Plan::new(at, vec![Effect::Record(sample::entry(&sender, None, at))])
     }
 }

@@ -111,15 +111,7 @@ impl Ours {
     async fn new(folder: &Path) -> Self {
         let (store, _) = embedded::open(embedded::Options::new(folder), AT).unwrap();
         let accounts = (0..SENDERS).map(|n| Effect::PutAccount(account(sender(n))));
-        let plan = Plan {
-            at: AT,
-            actor: None,
-            fences: Vec::new(),
-            spend: None,
-            mail: None,
-            effects: accounts.collect(),
-        };
-        store.commit(plan).await.unwrap();
+        store.commit(Plan::new(AT, accounts.collect())).await.unwrap();
         Self(store)
     }
 }
@@ -157,12 +149,9 @@ impl Engine for Ours {
             ..sample::facts(sender.clone(), AT)
         };
         let plan = Plan {
-            at: AT,
-            actor: None,
             fences: vec![Fence { address: sender.clone(), version }],
-            spend: None,
             mail: Some(NewMail { facts, raw }),
-            effects: vec![Effect::Record(sample::entry(&sender, Some(once), AT))],
+            ..Plan::new(AT, vec![Effect::Record(sample::entry(&sender, Some(once), AT))])
         };
         self.0.commit(plan).await.unwrap();
     }

@@ -53,10 +53,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> CareError {
 /// Every finding about a stopped store: what opening it repaired, broken invariants, damaged files.
 pub async fn check(config: &Config) -> Result<Vec<String>, CareError> {
     must_exist(config)?;
-    let found = audited(config).await;
-    let given = give_to_owner(&config.store.path);
-    let (report, mut findings) = found?;
-    given?;
+    let (report, mut findings) = for_owner(config, audited(config)).await?;
     findings.splice(0..0, report.findings());
     Ok(findings)
 }
@@ -72,11 +69,18 @@ async fn audited(config: &Config) -> Result<(embedded::OpenReport, Vec<String>),
 /// Takes everything past its retention out of a stopped store, and makes its index anew.
 pub async fn compact(config: &Config) -> Result<Compacted, CareError> {
     must_exist(config)?;
-    let compacted = compact_all(config).await;
+    for_owner(config, compact_all(config)).await
+}
+
+/// Does it, and gives what was written to the store's owner, whatever came of it.
+async fn for_owner<T>(
+    config: &Config,
+    work: impl Future<Output = Result<T, CareError>>,
+) -> Result<T, CareError> {
+    let done = work.await;
     let given = give_to_owner(&config.store.path);
-    let compacted = compacted?;
-    given?;
-    Ok(compacted)
+    let done = done?;
+    given.map(|()| done)
 }
 
 async fn compact_all(config: &Config) -> Result<Compacted, CareError> {
@@ -176,8 +180,7 @@ pub async fn restore(from: &Path, config: &Config) -> Result<Vec<String>, CareEr
         }
     }
     sync_folders(to)?;
-    let (report, mut findings) = audited(config).await?;
-    give_to_owner(to)?;
+    let (report, mut findings) = for_owner(config, audited(config)).await?;
     findings.splice(0..0, report.damage);
     Ok(findings)
 }

@@ -78,12 +78,9 @@ pub(super) fn plan(incoming: &Incoming<'_>, view: SenderView, planning: &Plannin
     let raw = if keeps_raw { incoming.raw.clone() } else { Bytes::new() };
     let fences = incoming.sender.iter().map(|address| Fence { address: address.clone(), version });
     let plan = Plan {
-        at: planning.now,
         fences: fences.collect(),
-        actor: None,
-        spend: None,
         mail: Some(NewMail { facts: incoming.facts(), raw }),
-        effects,
+        ..Plan::new(planning.now, effects)
     };
     (plan, Intentions { decisions, new_account, forwarded, looping, awaits_release })
 }

@@ -7,8 +7,8 @@ use serde_bytes::ByteBuf;
 use uuid::Uuid;
 
 use super::{
-    plan::{DedupKey, MailFacts},
-    threads::AddressHash,
+    plan::MailFacts,
+    threads::{AddressHash, DedupKey},
     view::Queue,
 };
 use crate::types::{EmailAddress, HeldId, RequestId};

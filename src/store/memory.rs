@@ -26,7 +26,7 @@ use super::{
         self, Before, Counters, Creators, Event, Forgotten, Judge, PlanEvent, RetireEvent, SettleEvent,
     },
     query::{self, Records, View},
-    rows::{Key, KeyRange, Location, Rows, Txn, Value, Visit, key, read},
+    rows::{Key, KeyRange, Location, Rows, Txn, Value, Visit, key},
     wakes::Wakes,
 };
 use crate::{
@@ -380,8 +380,8 @@ impl Store for Memory {
         }
         let (compacted, keys) = self.state()?.compact(retention, now)?;
         if !keys.is_empty() {
-            let upto = read(&self.state()?.rows, &key::retired())?.unwrap_or(0);
-            self.write(Event::Retire(RetireEvent { at: now, keys, upto }), Bytes::new())?;
+            let event = RetireEvent::of_rows(keys, now, &self.state()?.rows)?;
+            self.write(Event::Retire(event), Bytes::new())?;
         }
         Ok(Compacted { decisions, ..compacted })
     }

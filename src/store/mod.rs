@@ -34,10 +34,10 @@ pub use compaction::{Compacted, Effort, Snapshot};
 pub use forget::{Forget, Traces};
 pub use journal::{Disk, RealDisk};
 pub use plan::{
-    Committed, CommittedEntry, DedupKey, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, Lane,
-    LaneRate, MailFacts, NewMail, Plan, Redemption, Resolution, Spend,
+    Committed, CommittedEntry, Delivery, DeliveryKind, Disposition, Effect, Entry, Fence, Lane, LaneRate,
+    MailFacts, NewMail, Plan, Redemption, Resolution, Spend,
 };
-pub use threads::{Kept, Named, Once, Seen, Thread, ThreadKey};
+pub use threads::{DedupKey, Kept, Named, Once, Seen, Thread, ThreadKey};
 pub use view::{
     AccountFilter, Backlog, Comment, ConfirmationView, Cursor, DecisionFilter, DecisionRow, DeliveryRow,
     DeliveryState, Dropped, Health, HeldFilter, HeldRow, Job, JobKind, Lease, Order, Page, PageRequest,

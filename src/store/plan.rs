@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     body::BodyRef,
     forget::Forget,
-    threads::Once,
+    threads::{DedupKey, Once},
     view::{RequestStatus, SentMail},
 };
 use crate::{
@@ -19,11 +19,6 @@ use crate::{
         Time, TokenDigest, VerificationId,
     },
 };
-
-/// What makes two mails the same mail for one project: the first 16 bytes of SHA-256 over project, From address,
-/// Message-ID (or none, and then the fields that a person writes) and body digest (access-rules, check 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct DedupKey(#[serde(with = "serde_bytes")] pub [u8; 16]);
 
 /// One atomic step. The engine applies all of it or nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +37,13 @@ pub struct Plan {
     pub mail: Option<NewMail>,
     /// What it changes, in order.
     pub effects: Vec<Effect>,
+}
+
+impl Plan {
+    /// These changes, resting on nothing, for nobody, and by no mail.
+    pub fn new(at: Time, effects: Vec<Effect>) -> Self {
+        Self { at, fences: Vec::new(), actor: None, spend: None, mail: None, effects }
+    }
 }
 
 /// Compare: the sender is still as it was read. The engine raises the version when an effect changes what a decision

@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::plan::DedupKey;
 use crate::types::{DeliveryId, EmailAddress, HeldId, ProjectKey};
+
+/// What makes two mails the same mail for one project: the first 16 bytes of SHA-256 over project, From address,
+/// Message-ID (or none, and then the fields that a person writes) and body digest (access-rules, check 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DedupKey(#[serde(with = "serde_bytes")] pub [u8; 16]);
 
 impl DedupKey {
     /// Its first 8 bytes as a number, for those who compare the mails of a few days.

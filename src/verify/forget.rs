@@ -2,12 +2,12 @@
 
 use super::{
     answer::VerifyError,
-    plan::{self, Ending},
+    plan,
     service::{Step, Verify, again},
 };
 use crate::{
     access::{Basis, Reason},
-    store::{Committed, Effect, HeldRow, SenderView, Traces},
+    store::{Effect, SenderView, Traces},
     types::{Actor, EmailAddress, Time},
 };
 
@@ -25,6 +25,11 @@ pub struct Known {
 }
 
 impl Known {
+    /// Decisions that name the person no more, those that end what waited included.
+    pub fn decisions(&self) -> usize {
+        self.traces.decisions + self.held
+    }
+
     /// Whether no row knows anything of the person.
     pub fn is_nothing(&self) -> bool {
         let traces = &self.traces;
@@ -77,16 +82,12 @@ impl Verify {
         plan.effects = ended.chain([Effect::Forget(known.traces.forget.clone())]).collect();
         match self.store.commit(plan).await {
             Ok(committed) => {
-                self.all_ended(&ends, &view, &committed);
+                for (row, ending) in &ends {
+                    self.ended(row, &view, ending, (Basis::Discarded, &committed));
+                }
                 Ok(Step::Done(known))
             }
             Err(error) => again(error),
-        }
-    }
-
-    fn all_ended(&self, ends: &[(HeldRow, Ending)], view: &SenderView, committed: &Committed) {
-        for (row, ending) in ends {
-            self.ended(row, view, ending, (Basis::Discarded, committed));
         }
     }
 }

@@ -17,10 +17,7 @@ impl Verify {
     pub(super) async fn note_first_look(&self, verification: VerificationId) {
         let at = self.ops.clock.now();
         let effects = vec![Effect::MarkOpened(verification)];
-        let noted = self
-            .store
-            .commit(Plan { at, fences: Vec::new(), actor: None, spend: None, mail: None, effects })
-            .await;
+        let noted = self.store.commit(Plan::new(at, effects)).await;
         // A look that can't be noted is no reason not to show the page.
         if noted.is_ok() {
             self.ops.metrics.step("opened");

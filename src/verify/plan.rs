@@ -151,14 +151,8 @@ pub fn new_account(address: &EmailAddress, name: Option<&str>, kind: AccountKind
 
 /// A plan about this sender and nothing else yet.
 pub(super) fn about(address: &EmailAddress, view: &SenderView, now: Time) -> Plan {
-    Plan {
-        at: now,
-        fences: vec![Fence { address: address.clone(), version: view.version }],
-        actor: None,
-        spend: None,
-        mail: None,
-        effects: Vec::new(),
-    }
+    let fence = Fence { address: address.clone(), version: view.version };
+    Plan { fences: vec![fence], ..Plan::new(now, Vec::new()) }
 }
 
 /// The mails that a page listed: all that wait up to `until`, in order of arrival. A mail that came after the page was

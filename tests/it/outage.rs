@@ -96,7 +96,6 @@ async fn a_relay_that_is_away_for_a_day_costs_nobody_a_mail() {
     relay.back.store(true, Ordering::SeqCst);
     // One restart in between: what waits is in the store, not in the process, and is due at once.
     let daemon = daemon.restart(&site).await;
-    daemon.advance(half_hour);
     eventually("all are sent", || daemon.log.events("verification.sent").len() >= PEOPLE).await;
     daemon.advance(half_hour * 48);
     let taken = relay.taken.lock().unwrap().clone();

@@ -83,7 +83,7 @@ pub(super) async fn read(app: &App, address: &EmailAddress) -> Result<(Option<Ac
 /// Whether the plan was applied; `false` when it rests on what is no longer so.
 async fn commit(app: &App, actor: &Actor, fences: Vec<Fence>, effects: Vec<Effect>) -> Result<bool, Problem> {
     let (at, actor) = (app.state.ops.clock.now(), Some(actor.clone()));
-    let plan = Plan { at, fences, actor, spend: None, mail: None, effects };
+    let plan = Plan { fences, actor, ..Plan::new(at, effects) };
     match app.state.store.commit(plan).await {
         Ok(_) => Ok(true),
         Err(CommitError::Stale | CommitError::Gone) => Ok(false),

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use axum::{Extension, Json, extract::Path};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::{accounts, params::Params};
+use super::{accounts, params::Params, store};
 use crate::{
     http::{App, Caller, problem::Problem},
-    ops::{AddressForgotten, Event, StoreCompacted, StoreFailed},
+    ops::{AddressForgotten, Event, StoreFailed},
     store::{Compacted, Effort},
     types::{EmailAddress, RequestId},
     verify::Known,
@@ -59,9 +59,9 @@ fn told<'a>(known: &Known, caller: &'a Caller) -> AddressForgotten<'a> {
     let parts = [
         traces.requests.len(),
         traces.comments.len(),
-        traces.decisions + known.held,
+        known.decisions(),
         known.held,
-        mentions(known).len(),
+        traces.mentions.len() + traces.waiting_mentions.len(),
     ];
     AddressForgotten { parts, bytes: traces.bytes, actor: caller.name.as_str() }
 }
@@ -104,20 +104,11 @@ async fn journal(app: &App, caller: &Caller) -> Journal {
     let (state, daemon_waits) = (app.state.clone(), app.state.shutdown.handle());
     let actor = caller.name.clone();
     let task = tokio::spawn(async move {
-        let (retention, began) = (state.config.load().retention, Instant::now());
-        let compacted = state.store.compact(&retention, state.ops.clock.now(), Effort::Gentle).await;
+        let compacted = store::compacted(&state, Effort::Gentle, &actor).await;
         drop(daemon_waits);
-        match compacted {
-            Ok(compacted) => {
-                StoreCompacted::new(compacted.parts(), began.elapsed(), Some(actor.as_str()))
-                    .emit(&state.ops);
-                Some(compacted)
-            }
-            Err(error) => {
-                StoreFailed { error: &error.to_string(), fatal: false }.emit(&state.ops);
-                None
-            }
-        }
+        compacted
+            .inspect_err(|error| StoreFailed { error: &error.to_string(), fatal: false }.emit(&state.ops))
+            .ok()
     });
     match timeout(JOURNAL_WAIT, task).await {
         Ok(Ok(Some(compacted))) => compacted.into(),
@@ -138,7 +129,7 @@ async fn receipt(app: &App, address: &EmailAddress, known: &Known, journal: &Jou
         "mentions": mentions(known),
         "held": known.held,
         "dropped": traces.dropped,
-        "decisions": traces.decisions + known.held,
+        "decisions": known.decisions(),
         "verifications": traces.verifications,
         "outbox": traces.outbox,
         "bytes": traces.bytes,
@@ -161,7 +152,7 @@ async fn stays(app: &App, known: &Known, journal: &Journal) -> Vec<String> {
     if !traces.comments.is_empty() {
         stays.push(format!("{}: that there was a comment, and when", list(&texts(&traces.comments))));
     }
-    if traces.decisions + known.held > 0 {
+    if known.decisions() > 0 {
         stays.push(
             "the decisions: time, project and reason, so that the counts add up; no sender, subject or trail"
                 .to_owned(),

@@ -134,10 +134,7 @@ pub(super) async fn patch(
     if before.status() != patch.status {
         let effects = vec![Effect::SetStatus(before.id.clone(), patch.status)];
         let (at, actor) = (app.state.ops.clock.now(), Some(caller.name.clone()));
-        app.state
-            .store
-            .commit(Plan { at, fences: Vec::new(), actor, spend: None, mail: None, effects })
-            .await?;
+        app.state.store.commit(Plan { actor, ..Plan::new(at, effects) }).await?;
         let closed = patch.status == RequestStatus::Closed;
         let actor = caller.name.as_str();
         RequestStatusChanged { request: &before.id, closed, actor }.emit(&app.state.ops);

@@ -5,9 +5,10 @@ use tokio::time::Instant;
 
 use super::params::Params;
 use crate::{
-    http::{App, Caller, problem::Problem},
+    http::{App, Caller, State, problem::Problem},
     ops::{Event, StoreCompacted},
-    store::{Compacted, Effort, Snapshot},
+    store::{CommitError, Compacted, Effort, Snapshot},
+    types::Actor,
 };
 
 /// `POST /store/compact`: all that is past its retention goes now. It goes on when nobody waits for it any more.
@@ -17,11 +18,19 @@ pub(super) async fn compact(
     params: Params,
 ) -> Result<Json<Compacted>, Problem> {
     params.done()?;
-    let (retention, began) = (app.state.config.load().retention, Instant::now());
-    let compacted = app.state.store.compact(&retention, app.state.ops.clock.now(), Effort::Full).await?;
-    let actor = Some(caller.name.as_str());
-    StoreCompacted::new(compacted.parts(), began.elapsed(), actor).emit(&app.state.ops);
-    Ok(Json(compacted))
+    Ok(Json(compacted(&app.state, Effort::Full, &caller.name).await?))
+}
+
+/// Compacts, and says so in the log.
+pub(super) async fn compacted(
+    state: &State,
+    effort: Effort,
+    actor: &Actor,
+) -> Result<Compacted, CommitError> {
+    let (retention, began) = (state.config.load().retention, Instant::now());
+    let compacted = state.store.compact(&retention, state.ops.clock.now(), effort).await?;
+    StoreCompacted::new(compacted.parts(), began.elapsed(), Some(actor.as_str())).emit(&state.ops);
+    Ok(compacted)
 }
 
 /// `POST /store/snapshot`: the files of this moment, for `vestibule backup`; they stay until they are dropped.

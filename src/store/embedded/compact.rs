@@ -112,8 +112,8 @@ impl Embedded {
 
     /// Removes rows that nothing needs any more.
     async fn remove_rows(&self, keys: Vec<ByteBuf>, now: Time) -> Result<(), CommitError> {
-        let upto = read(&self.shared.rows, &key::retired())?.unwrap_or(0);
-        self.write(Event::Retire(RetireEvent { at: now, keys, upto }), Bytes::new(), None).await.map(drop)
+        let event = RetireEvent::of_rows(keys, now, &self.shared.rows)?;
+        self.write(Event::Retire(event), Bytes::new(), None).await.map(drop)
     }
 
     /// Begins a new segment.

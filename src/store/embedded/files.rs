@@ -54,7 +54,7 @@ impl Layout {
         };
         self.drop_index()?;
         fs::remove_file(self.overgrown())?;
-        Ok(Some(if why.is_empty() { "it took far more room than its rows".to_owned() } else { why }))
+        Ok(Some(if why.is_empty() { "an empty OVERGROWN asks for it".to_owned() } else { why }))
     }
 
     /// Removes the index, where there is one.

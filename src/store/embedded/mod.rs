@@ -21,6 +21,7 @@ mod applier;
 mod cache;
 mod calls;
 mod compact;
+mod company;
 mod files;
 mod index;
 mod open;

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Shared, applier::MAX_RECORDS, overlay::Unit};
+use super::{Shared, applier::MAX_RECORDS, company::Company, overlay::Unit};
 use crate::store::{
     CommitError, Committed, Order, StoreError,
     journal::{Append, Appender, BigBody},
@@ -29,14 +29,6 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often it looks for those who wait meanwhile.
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// How long a batch waits for company. The system's timers add up to 50 µs.
-const GATHERING: Duration = Duration::from_micros(20);
-/// Plans that make such a wait worth it.
-const WORTH_WAITING: usize = 5;
-/// Batches that are not waited for after a wait that was not; twice as many after each in turn.
-const SHORTEST_PAUSE: u32 = 8;
-const LONGEST_PAUSE: u32 = 512;
-
 /// An event to be written, and who waits for it.
 pub(super) struct Command {
     /// Nothing is to be written: somebody asks whether the writer lives.
@@ -48,71 +40,12 @@ pub(super) struct Command {
     pub(super) reply: oneshot::Sender<Result<Committed, CommitError>>,
 }
 
-impl Command {
-    /// Answers those who only ask; the others are for the journal.
-    fn unless_asked(self) -> Option<Self> {
-        if !self.ping {
-            return Some(self);
-        }
-        let _ = self.reply.send(Ok(Committed::default()));
-        None
-    }
-}
-
 /// The writer's own state.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) appender: Appender,
     pub(super) counters: Counters,
     pub(super) units: SyncSender<Vec<Unit>>,
-}
-
-/// Whether the next batch waits a moment for company: the more plans share a sync, the less each costs. A wait has to pay:
-/// with few sessions all of them soon wait for the one sync, and nobody is left to come.
-struct Company {
-    /// Others were there a moment ago.
-    recent: bool,
-    /// Batches that are not waited for, since the last wait brought too few.
-    pause: u32,
-    /// How long the next pause is.
-    next_pause: u32,
-}
-
-impl Default for Company {
-    fn default() -> Self {
-        Self { recent: false, pause: 0, next_pause: SHORTEST_PAUSE }
-    }
-}
-
-impl Company {
-    /// Waits, or gives the processor away once to who is about to hand over a plan and has none; with nobody to run that
-    /// returns at once. Returns whether it waited.
-    fn wait(&mut self) -> bool {
-        if !self.recent {
-            return false;
-        }
-        if self.pause > 0 {
-            self.pause -= 1;
-            thread::yield_now();
-            return false;
-        }
-        thread::sleep(GATHERING);
-        true
-    }
-
-    /// So many plans came.
-    fn came(&mut self, plans: usize, waited: bool) {
-        self.recent = plans > 1;
-        if !waited {
-            return;
-        }
-        if plans >= WORTH_WAITING {
-            self.next_pause = SHORTEST_PAUSE;
-        } else {
-            self.pause = self.next_pause;
-            self.next_pause = (self.next_pause * 2).min(LONGEST_PAUSE);
-        }
-    }
 }
 
 type Answer = (oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>);
@@ -169,12 +102,18 @@ impl Writer {
         self.appender.write_ahead(admit);
         let mut company = Company::default();
         while let Some(first) = commands.blocking_recv() {
-            let Some(first) = first.unless_asked() else { continue };
             self.shared.status.waiting_since(Some(first.queued));
             let waited = company.wait();
-            let waiting = drain(first, commands);
+            let mut waiting = drain(first, commands);
+            let asked: Vec<_> = waiting.extract_if(.., |command| command.ping).collect();
             company.came(waiting.len(), waited);
-            self.commit(waiting);
+            if !waiting.is_empty() {
+                self.commit(waiting);
+            }
+            // Behind what came before them.
+            for command in asked {
+                let _ = command.reply.send(Ok(Committed::default()));
+            }
             self.shared.status.waiting_since(None);
             if commands.is_empty() {
                 self.appender.write_ahead(admit);
@@ -321,7 +260,6 @@ fn drain(first: Command, commands: &mut mpsc::Receiver<Command>) -> Vec<Command>
     let mut waiting = vec![first];
     while waiting.len() < MAX_PLANS && bytes < MAX_BYTES {
         let Ok(next) = commands.try_recv() else { break };
-        let Some(next) = next.unless_asked() else { continue };
         bytes += next.raw.len();
         waiting.push(next);
     }
@@ -353,40 +291,5 @@ fn refuse(waiting: Vec<Command>, problem: &str) {
 fn answer_all(replies: impl Iterator<Item = oneshot::Sender<Result<Committed, CommitError>>>, problem: &str) {
     for reply in replies {
         let _ = reply.send(Err(CommitError::Unavailable(problem.to_owned())));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How many of so many batches were waited for, when each wait brings so many plans.
-    fn waited(batches: usize, plans: usize) -> usize {
-        let mut company = Company::default();
-        (0..batches)
-            .filter(|_| {
-                let waited = company.wait();
-                company.came(plans, waited);
-                waited
-            })
-            .count()
-    }
-
-    #[test]
-    fn a_lone_session_never_waits() {
-        assert_eq!(waited(100, 1), 0);
-    }
-
-    #[test]
-    fn a_wait_that_brings_many_is_repeated() {
-        // All but the first, which does not know yet that others are there.
-        assert_eq!(waited(100, WORTH_WAITING), 99);
-    }
-
-    #[test]
-    fn a_wait_that_brings_few_is_repeated_less_and_less() {
-        // After 8, 16, 32 ... batches, and from then on after 512.
-        assert_eq!(waited(1000, WORTH_WAITING - 1), 7);
-        assert_eq!(waited(1024 + 513 * 10, WORTH_WAITING - 1), 17);
     }
 }

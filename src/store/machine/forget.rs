@@ -5,14 +5,11 @@ use std::{collections::HashMap, ops::ControlFlow};
 
 use serde_bytes::ByteBuf;
 
-use super::{jobs, plan::Applying};
+use super::{jobs, plan::Applying, threads};
 use crate::{
     store::{
-        BodyRef, CommitError, DedupKey, Forget, Order, StoreError,
-        rows::{
-            CommentIndex, DecisionIndex, HeldIndex, Key, Location, RequestIndex, Rows, SeenRow, Txn, decode,
-            key,
-        },
+        BodyRef, CommitError, Forget, Order, StoreError,
+        rows::{CommentIndex, DecisionIndex, HeldIndex, Key, Location, RequestIndex, Rows, Txn, decode, key},
         threads::AddressHash,
     },
     types::{AccountKind, EmailAddress, VerificationId},
@@ -51,16 +48,13 @@ pub(super) fn apply(forget: &Forget, applying: &mut Applying<'_, '_>) -> Result<
         decision(seq, address.as_ref(), txn)?;
     }
     for place in &forget.comments {
-        if let Some(mut row) = txn.read::<CommentIndex>(place)? {
-            row.forget_author();
-            txn.put(Key::from_slice(place), &row)?;
-        }
+        txn.change(place, CommentIndex::forget_author)?;
     }
     for place in &forget.named_in {
         leave_out(place, forget.digest, txn)?;
     }
     for (place, digest) in &forget.seen {
-        unsee(place, *digest, txn)?;
+        threads::change_seen(Key::from_slice(place), txn, |seen| seen.retain(|one| one.digest != *digest))?;
     }
     for (queue, id) in &forget.jobs {
         jobs::remove(*queue, *id, txn)?;
@@ -88,32 +82,15 @@ fn decision(seq: u64, of: Option<&EmailAddress>, txn: &mut Txn<'_>) -> Result<()
     row.forgotten = true;
     txn.put(place, &row)?;
     let Some(number) = row.opened else { return Ok(()) };
-    let place = key::request(&row.project, number);
-    let Some(mut request): Option<RequestIndex> = txn.read(&place)? else { return Ok(()) };
-    request.forget_reporter();
-    txn.put(place, &request)
+    txn.change(&key::request(&row.project, number), RequestIndex::forget_reporter)
 }
 
 /// The person is no participant any more.
 fn leave_out(place: &[u8], digest: AddressHash, txn: &mut Txn<'_>) -> Result<(), CommitError> {
     if place.first() == Some(&b'q') {
-        let Some(mut row): Option<RequestIndex> = txn.read(place)? else { return Ok(()) };
-        row.participants.retain(|other| *other != digest);
-        return txn.put(Key::from_slice(place), &row);
+        return txn.change(place, |row: &mut RequestIndex| row.participants.retain(|other| *other != digest));
     }
-    let Some(mut row): Option<HeldIndex> = txn.read(place)? else { return Ok(()) };
-    row.participants.retain(|other| *other != digest);
-    txn.put(Key::from_slice(place), &row)
-}
-
-fn unsee(place: &[u8], digest: DedupKey, txn: &mut Txn<'_>) -> Result<(), CommitError> {
-    let Some(SeenRow(mut seen)) = txn.read(place)? else { return Ok(()) };
-    seen.retain(|sighting| sighting.digest != digest);
-    if seen.is_empty() {
-        txn.remove(Key::from_slice(place));
-        return Ok(());
-    }
-    txn.put(Key::from_slice(place), &SeenRow(seen))
+    txn.change(place, |row: &mut HeldIndex| row.participants.retain(|other| *other != digest))
 }
 
 /// The address of this digest, if a row's key has it: from address to address through their keys.

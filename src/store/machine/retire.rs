@@ -11,7 +11,7 @@ use crate::{
     store::{
         CommitError, Disposition, Effect, Lane, Order, StoreError,
         query::View,
-        rows::{DecisionIndex, Key, Location, SenderRow, Txn, decode, key, read},
+        rows::{DecisionIndex, Key, Location, Rows, SenderRow, Txn, decode, key, read},
     },
     types::{EmailAddress, HeldId, Time},
 };
@@ -42,6 +42,15 @@ impl Before {
 }
 
 impl RetireEvent {
+    /// Removes these rows, and nothing that is past its time.
+    pub(in crate::store) fn of_rows(
+        keys: Vec<ByteBuf>,
+        now: Time,
+        rows: &dyn Rows,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { at: now, keys, upto: read(rows, &key::retired())?.unwrap_or(0) })
+    }
+
     /// How many decisions it retires.
     pub(in crate::store) fn decisions(&self) -> u64 {
         self.keys.iter().filter(|place| place.starts_with(b"x/")).count() as u64

@@ -179,14 +179,7 @@ mod tests {
         let (eva, bob): (EmailAddress, EmailAddress) =
             ("eva@a.example".parse().unwrap(), "bob@a.example".parse().unwrap());
         let fences = [&eva, &bob].map(|address| Fence { address: address.clone(), version: 1 });
-        let plan = Plan {
-            at: Time::default(),
-            fences: fences.into(),
-            actor: None,
-            spend: None,
-            mail: None,
-            effects: vec![],
-        };
+        let plan = Plan { fences: fences.into(), ..Plan::new(Time::default(), vec![]) };
         for (who, offset, left) in [
             (vec![&eva], 99, vec![&bob]),
             (vec![&eva], 101, vec![&eva, &bob]),

@@ -3,7 +3,7 @@
 use crate::{
     store::{
         CommitError, DedupKey, Effect, Kept, Once, Plan, StoreError,
-        rows::{HeldIndex, Rows, SeenRow, Sighting, Txn, key, read},
+        rows::{HeldIndex, Key, Rows, SeenRow, Sighting, Txn, key, read},
     },
     types::Time,
 };
@@ -46,16 +46,24 @@ pub(super) fn remember(once: &Once, kept: Kept, at: Time, txn: &mut Txn<'_>) -> 
 /// (access-rules, check 1). A copy that came after the window has its place already.
 pub(super) fn end_hold(held: &HeldIndex, number: Option<u64>, txn: &mut Txn<'_>) -> Result<(), CommitError> {
     let Some(once) = &held.once else { return Ok(()) };
-    let place = key::seen(once);
-    let Some(SeenRow(mut seen)) = txn.read(&place)? else { return Ok(()) };
     let is_this = |seen: &Sighting| seen.digest == once.digest && seen.kept == Kept::Held(held.id);
-    match number {
+    change_seen(key::seen(once), txn, |seen| match number {
         Some(number) => {
             let this = seen.iter_mut().filter(|seen| is_this(seen));
             this.for_each(|seen| seen.kept = Kept::Request(number));
         }
         None => seen.retain(|seen| !is_this(seen)),
-    }
+    })
+}
+
+/// Changes what was seen under a key; the row goes with the last of it.
+pub(super) fn change_seen(
+    place: Key,
+    txn: &mut Txn<'_>,
+    change: impl FnOnce(&mut Vec<Sighting>),
+) -> Result<(), CommitError> {
+    let Some(SeenRow(mut seen)) = txn.read(&place)? else { return Ok(()) };
+    change(&mut seen);
     if seen.is_empty() {
         txn.remove(place);
         return Ok(());

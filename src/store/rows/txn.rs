@@ -128,6 +128,17 @@ impl<'a> Txn<'a> {
         Ok(())
     }
 
+    /// Changes a row, where it is still there.
+    pub(in crate::store) fn change<T: Row>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut T),
+    ) -> Result<(), CommitError> {
+        let Some(mut row) = self.read(key)? else { return Ok(()) };
+        change(&mut row);
+        self.put(Key::from_slice(key), &row)
+    }
+
     /// Writes a row that is all key.
     pub(in crate::store) fn mark(&mut self, key: Key) {
         self.changes.insert(key, Some(Value::from([])));

@@ -2,13 +2,16 @@
 
 use std::{
     fs::{self, File, OpenOptions},
+    future::poll_fn,
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -133,6 +136,23 @@ async fn a_store_that_was_dropped_is_whole() {
     let (store, report) = home.open_embedded();
     assert_eq!(report.findings(), Vec::<String>::new());
     assert_eq!(store.digest().await.unwrap(), digest);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn who_asks_behind_a_plan_is_answered_behind_it() {
+    let home = Home::new();
+    let (store, _) = home.open();
+    for n in 0..100 {
+        let customer = account(&format!("c{n}@partner.example"), AccountKind::PortalOnly);
+        let mut commit = pin!(store.commit(plan(vec![Effect::PutAccount(customer)])));
+        // Handed to the writer, and not looked at again before the other answer.
+        let mut is_answered =
+            async || poll_fn(|task| Poll::Ready(commit.as_mut().poll(task).is_ready())).await;
+        assert!(!is_answered().await);
+        store.ping().await;
+        assert!(is_answered().await, "{n}");
+    }
     store.close().await;
 }
 

@@ -211,7 +211,7 @@ pub(super) fn hold(key: &str, held: HeldId) -> Entry {
 }
 
 pub(super) fn plan(effects: Vec<Effect>) -> Plan {
-    Plan { at: T0, fences: vec![], actor: None, spend: None, mail: None, effects }
+    Plan::new(T0, effects)
 }
 
 pub(super) fn mail_plan(mail: NewMail, effects: Vec<Effect>) -> Plan {
