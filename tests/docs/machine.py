@@ -150,8 +150,9 @@ class Machine:
         logs = [log for name in ["vestibule", "mail"] if (log := self.at(f"/var/log/{name}.log")).exists()]
         return "\n".join([f"{log.name}| {line[:300]}" for log in logs for line in log.read_text().splitlines()[-40:]])
 
-    def remove(self):
-        """Takes it away. What still runs on it ends with this namespace of processes. Nothing is deleted through a mount: the
-        folder is empty behind them."""
-        subprocess.run(["umount", "--recursive", "--lazy", str(self.folder)], check=True)
-        self.folder.rmdir()
+
+def remove(folder):
+    """Takes a machine away, or what there is of it. What still runs on it ends with this namespace of processes. Nothing is deleted
+    through a mount: the folder is empty behind them."""
+    subprocess.run(["umount", "--recursive", "--lazy", str(folder)], check=False)
+    folder.rmdir()

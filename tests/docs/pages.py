@@ -3,13 +3,13 @@
 In a block of ```console, a line that begins with `$ ` is a command for bash, and those with `> ` right behind it belong to it.
 What stands below is what it prints, on standard output and standard error:
 
-- a line `…` stands for lines of any number, `…` within a line for anything;
+- a line `…` stands for one line or more, `…` within a line for anything;
 - times may be other ones, and blanks more or fewer where there are at least two;
 - an id (a UUID, a link's token, a SHA-256) stands for one of the run: the same one wherever the page has it, in later commands and
   files too.
 
-It ends with exit code 0, or with N where the command ends in `# exit code N`. One that ends in `# until Ctrl-C` is stopped once
-it has printed what is shown.
+It ends with exit code 0, or with N where its first line ends in `# exit code N`. One whose last line ends in `# until Ctrl-C` is
+stopped once it has printed what is shown, and must not end before that.
 
 A block of any kind whose first line is `# /PATH` is that file; with `: add` behind it what is added to it, with `: in place of
 [SECTION]` that section of it.
