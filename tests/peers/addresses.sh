@@ -26,9 +26,6 @@ write_site
 config=$work/site/vestibule.toml
 sed -i 's/"it@help.example.com"\]/"it@help.example.com", "*@wild.example.com"]/' "$config"
 start_postfix ''
-peer_cleanup() {
-    stop_postfix
-}
 run_daemon
 
 finds() { [ "$(postmap -q "$1" "hash:$postfix_dir/etc/vestibule-$2")" = "$3" ]; }

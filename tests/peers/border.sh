@@ -59,13 +59,7 @@ CF
 chmod 755 "$work"
 chown -R _rspamd "$work/rspamd"
 rspamd -f -u _rspamd -g _rspamd -c "$work/rspamd/conf" >"$work/rspamd.out" 2>&1 &
-rspamd=$!
-peer_cleanup() {
-    stop_postfix
-    kill "$rspamd" "$border_dns" 2>/dev/null
-    wait "$rspamd" "$border_dns" 2>/dev/null
-}
-open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+cleanups+=("stop $!")
 within 30 open "$milter_port" || { tail -n 40 "$work/rspamd.out" "$work/rspamd/log"; exit 1; }
 # What a sender wrote in the border's name must not reach the daemon (RFC 8601 section 5).
 echo '/^Authentication-Results:/ IGNORE' >"$work/header_checks"

@@ -8,9 +8,6 @@
 . "$(dirname "$0")/postfix-lib"
 write_site
 start_postfix ''
-peer_cleanup() {
-    stop_postfix
-}
 # The dialogue goes into the log.
 postconf -F 'smtp/unix/command=smtp -v'
 postfix reload >"$work/postfix.out" 2>&1

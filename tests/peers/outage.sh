@@ -11,16 +11,11 @@ need smtp-source
 # The store is on a small disk of its own, if there can be one.
 mkdir "$work/disk"
 small_disk=no
-cutter=
 if mount -t tmpfs -o size=240M vestibule-test "$work/disk" 2>"$work/mount.err"; then
     small_disk=yes
     data=$work/disk/data
+    cleanups+=("umount -l '$work/disk'")
 fi
-peer_cleanup() {
-    stop_postfix
-    if [ -n "$cutter" ]; then kill "$cutter" 2>/dev/null; fi
-    if [ "$small_disk" = yes ]; then umount -l "$work/disk"; fi
-}
 write_site
 # Postfix tries again by itself after seconds, not minutes.
 start_postfix 'minimal_backoff_time = 2s
@@ -88,7 +83,7 @@ copies() { grep -c '"event":"mail.decided".*"reason":"duplicate"' "$work/log"; }
 before=$(copies)
 cut_port=$(free_port)
 /usr/bin/python3 tests/peers/cut.py "$cut_port" "${smtp##*:}" 5 &
-cutter=$!
+cleanups+=("stop $!")
 way=$(postconf -h transport_maps)
 further "transport_maps = inline:{ help.example.com=smtp:[127.0.0.1]:$cut_port }"
 load 5

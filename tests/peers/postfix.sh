@@ -9,9 +9,6 @@ mail_section=$(from_page /etc/vestibule/vestibule.toml | section mail)
 write_site
 # One employee's mailbox is gone, which Postfix finds out after it has taken the mail.
 start_postfix 'virtual_alias_maps = inline:{ { gone@example.com = gone@elsewhere.example } }'
-peer_cleanup() {
-    stop_postfix
-}
 run_daemon
 box=$postfix_dir/box/all
 

@@ -12,11 +12,6 @@ authentication="mode = \"verify\"
 resolver = \"127.0.0.1:$dns_port\"
 trusted_arc_sealers = [\"lists.example\"]"
 start_daemon
-peer_cleanup() {
-    stop_postfix
-    kill "$border_dns" 2>/dev/null
-    wait "$border_dns" 2>/dev/null
-}
 start_postfix 'smtpd_authorized_xclient_hosts = 127.0.0.1
 smtp_send_xforward_command = no
 smtp_connection_cache_on_demand = no'
