@@ -10,33 +10,18 @@ write_site
 start_postfix ''
 # The dialogue goes into the log.
 postconf -F 'smtp/unix/command=smtp -v'
-postfix reload >"$work/postfix.out" 2>&1
+further ''
 
-# header FROM SUBJECT [more lines]: of a mail in UTF-8 that is not encoded for transport.
-header() {
-    printf 'From: %s\nTo: it@help.example.com\nSubject: %s\nMessage-ID: <%s@bytes.example>\nMIME-Version: 1.0\n' "$1" "$2" "$3"
-    printf 'Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n'
-}
+eight_bits >"$work/eight.eml"
 {
-    header 'Grace <grace@partner.example>' 'eight bits' eight
-    # Also what is no UTF-8, dots, spaces and tabs at the end, a line of the greatest length, empty lines.
-    printf 'Gr\303\274\303\237e, \377\376 \344\366\374\n.\n..\n.dot\n \t\nspaces   \n'
-    head -c 998 /dev/zero | tr '\0' 'x'
-    printf '\n\n\n\n'
-} >"$work/eight.eml"
-{
-    header 'Jörg Müller <jörg@partner.example>' 'Grüße aus Köln 🚪' utf8
+    header utf8 'Grüße aus Köln 🚪' 'Jörg Müller <jörg@partner.example>'
     printf 'Hallo, schöne Grüße!\n'
 } >"$work/utf8.eml"
 {
-    header 'Grace <grace@partner.example>' 'to two projects' two
+    header two 'to two projects'
     printf 'Once for each of you.\n'
 } >"$work/two.eml"
-{
-    printf 'From: Grace <grace@partner.example>\nTo: it@help.example.com\nSubject: twenty megabytes\nMessage-ID: <big@bytes.example>\n'
-    printf 'MIME-Version: 1.0\nContent-Type: application/octet-stream; name=film.bin\nContent-Transfer-Encoding: base64\n\n'
-    head -c 15000000 /dev/urandom | base64 -w 76
-} >"$work/big.eml"
+twenty_megabytes >"$work/big.eml"
 check 'the big mail has more than 20 MB' [ "$(stat -c %s "$work/big.eml")" -gt 20000000 ]
 
 check 'Postfix takes 8-bit text' submit grace@partner.example "$work/eight.eml" it@help.example.com
@@ -48,9 +33,9 @@ check 'for the reason that is so' in_maillog 'status=deferred \(connect to 127.0
 
 # As Postfix has it, and so hands it on: with its own Received field.
 for name in eight utf8 two big; do
-    id=$(queue_id "$name@bytes.example")
-    postcat -hbq "$id" | sed 's/$/\r/' >"$work/$name.queued"
-    check "the queue has $name" grep -q "^Message-ID: <$name@bytes.example>" "$work/$name.queued"
+    id=$(queue_id "$name@mail.example")
+    postcat -hbq "$id" | wire >"$work/$name.queued"
+    check "the queue has $name" grep -q "^Message-ID: <$name@mail.example>" "$work/$name.queued"
 done
 
 run_daemon
@@ -74,7 +59,7 @@ check 'and for whom it speaks' says 'XFORWARD .*ADDR=127.0.0.1'
 in_one_go() { tr '\n' '|' <"$work/dialogue" | grep -qE "\|> MAIL FROM:[^|]*\|$1> DATA\|< "; }
 check 'it sent envelope and DATA in one go' in_one_go '> RCPT TO:<it@help.example.com>\|'
 check 'two projects in one envelope, too' in_one_go '(> RCPT TO:<(it|hr)@help.example.com>\|){2}'
-id=$(queue_id two@bytes.example)
+id=$(queue_id two@mail.example)
 answers() { sed -nE "s/.*smtp\[[0-9]+\]: $id: to=<.*status=sent \((.*)\)\$/\1/p" "$postfix_dir/maillog"; }
 check 'answered once: two lines with one answer' [ "$(answers | wc -l),$(answers | sort -u | wc -l)" = 2,1 ]
 mail_id=$(answers | head -n 1 | cut -d ' ' -f 3)

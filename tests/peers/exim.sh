@@ -64,17 +64,9 @@ submit() {
 }
 in_mainlog() { grep -qE -- "$1" "$work/spool/mainlog" || { cat "$work/spool/mainlog" "$work/exim.err"; return 1; }; }
 # As Exim has it in its queue, on the wire.
-queued() { exim -Mvc "$id" | sed 's/$/\r/'; }
+queued() { exim -Mvc "$id" | wire; }
 
-# header SUBJECT NAME TYPE ENCODING
-header() {
-    printf 'From: Grace <grace@partner.example>\nTo: it@help.example.com\nSubject: %s\nMessage-ID: <%s@exim.example>\n' "$1" "$2"
-    printf 'Date: %s\nMIME-Version: 1.0\nContent-Type: %s\nContent-Transfer-Encoding: %s\n\n' "$(date -R)" "$3" "$4"
-}
-{
-    header 'in chunks' chunks 'text/plain; charset=utf-8' 8bit
-    printf 'Gr\303\274\303\237e, \377\376\n.\n..\n.dot\n \t\n\n\n'
-} >"$work/mail"
+eight_bits >"$work/mail"
 check 'Exim takes 8-bit text for two projects' submit "$work/mail" it@help.example.com hr@help.example.com
 queued >"$work/wire"
 exim -M "$id"
@@ -85,17 +77,14 @@ check 'decided once for each' [ "$(decisions_made)" -eq 2 ]
 ask requests raw IT-1 >"$work/raw"
 check 'it is stored byte for byte' cmp "$work/wire" "$work/raw"
 
-{
-    header 'twenty megabytes' big 'application/octet-stream' base64
-    head -c 15000000 /dev/urandom | base64 -w 76
-} >"$work/mail"
+twenty_megabytes >"$work/mail"
 check 'Exim takes 20 MB' submit "$work/mail" it@help.example.com
 queued >"$work/wire"
 exim -M "$id"
 check 'and hands them on with BDAT' in_mainlog "$id => it@help.example.com .* K C=\"250 2\.0\.0"
 check 'byte for byte' arrived 'twenty megabytes' "$work/wire"
 
-header 'to nobody' nobody 'text/plain' 7bit >"$work/mail"
+header nobody 'to nobody' >"$work/mail"
 check 'Exim takes a mail to nobody' submit "$work/mail" nobody@help.example.com
 exim -M "$id"
 check 'which comes back: 550 5.1.1' in_mainlog "$id \*\* nobody@help.example.com .* 550 5\.1\.1"

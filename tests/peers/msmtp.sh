@@ -14,17 +14,11 @@ send() {
         >"$work/dialogue" 2>&1
 }
 replied() { grep -qE -- "^<-- $1" "$work/dialogue" || { cat "$work/dialogue"; return 1; }; }
-# header FROM SUBJECT
-header() {
-    printf 'From: %s\nTo: it@help.example.com\nSubject: %s\nDate: %s\nMessage-ID: <%s@msmtp.example>\n' "$1" "$2" "$(date -R)" "${2// /.}"
-}
 # mail FROM SUBJECT
 mail() {
-    header "$1" "$2"
-    printf '\nHello,\n.\n..\n.dot\n'
+    header "${2// /.}" "$2" "$1"
+    printf 'Hello,\n.\n..\n.dot\n'
 }
-# As it is on the wire.
-wire() { sed 's/$/\r/'; }
 
 mail grace@partner.example 'by msmtp' >"$work/mail"
 send grace@partner.example it@help.example.com <"$work/mail"
@@ -52,20 +46,12 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -su
 check 'so is one that nobody trusted has signed' eval '! tls help.example.com "$work/stranger"'
 check 'and nothing was sent' eval '! grep -q "MAIL FROM" "$work/dialogue"'
 
-{
-    header 'Grace <grace@partner.example>' 'eight bits'
-    printf 'MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n'
-    printf 'Gr\303\274\303\237e, \377\376\n'
-} >"$work/mail"
+eight_bits >"$work/mail"
 check '8-bit text is taken' send grace@partner.example it@help.example.com <"$work/mail"
 wire <"$work/mail" >"$work/wire"
 check 'and stored byte for byte' arrived 'eight bits' "$work/wire"
 
-{
-    header grace@partner.example 'twenty megabytes'
-    printf 'MIME-Version: 1.0\nContent-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n\n'
-    head -c 15000000 /dev/urandom | base64 -w 76
-} >"$work/mail"
+twenty_megabytes >"$work/mail"
 check '20 MB are taken' send grace@partner.example it@help.example.com <"$work/mail"
 wire <"$work/mail" >"$work/wire"
 check 'and stored byte for byte' arrived 'twenty megabytes' "$work/wire"

@@ -78,7 +78,7 @@ new_certificate other.example.com
 cp "$work/site/certificate.pem" "$postfix_dir/etc/vestibule-ca.pem"
 kill -HUP "$daemon"
 check 'the daemon has a certificate of another name' within 10 eval '[ "$(grep -c "\"event\":\"config.loaded\"" "$work/log")" -ge 3 ]'
-postfix reload >"$work/postfix.out" 2>&1
+further ''
 check 'Postfix takes a mail' mail grace@partner.example it@help.example.com 'to somebody else'
 check 'and hands it to nobody of another name' within 30 in_maillog 'status=deferred \(Server certificate not verified|status=deferred.*not verified'
 

@@ -62,18 +62,13 @@ check 'envelope and DATA in one go' replied '250 2\.0\.0'
 send grace@partner.example nobody@help.example.com 'pipelined to nobody' --pipeline
 check 'and to nobody: 550, and DATA is refused too' replied '(503|554) 5\.5\.1'
 
-# whole SUBJECT TYPE ENCODING: a header as it is on the wire.
-whole() {
-    printf 'From: grace@partner.example\r\nTo: it@help.example.com\r\nSubject: %s\r\nMessage-ID: <%s@swaks.example>\r\n' "$1" "${1// /.}"
-    printf 'MIME-Version: 1.0\r\nContent-Type: %s\r\nContent-Transfer-Encoding: %s\r\n\r\n' "$2" "$3"
-}
 # exactly FILE: sends it; swaks ends the last line itself.
 exactly() {
     head -c -2 "$1" >"$work/data"
     swaks --server "${smtp%:*}" --port "${smtp##*:}" --helo relay.example --from grace@partner.example --to it@help.example.com \
         --timeout 60 --suppress-data --data "@$work/data" >"$work/dialogue" 2>&1
 }
-{ whole 'eight bits' 'text/plain; charset=utf-8' 8bit && printf 'Gr\303\274\303\237e, \377\376\r\n'; } >"$work/eight"
+eight_bits | wire >"$work/eight"
 check '8-bit text is taken' exactly "$work/eight"
 check 'and stored byte for byte' arrived 'eight bits' "$work/eight"
 
@@ -85,7 +80,7 @@ cp "$work/known.pem" "$work/site/certificate.pem"
 cp "$work/known.key" "$work/site/key.pem"
 kill -HUP "$daemon"
 check 'more is allowed' within 10 logged '"event":"config.loaded".*max_message_size[^,]*:37748736'
-{ whole 'twenty megabytes' 'application/octet-stream' base64 && head -c 15000000 /dev/urandom | base64 -w 76 | sed 's/$/\r/'; } >"$work/big"
+twenty_megabytes | wire >"$work/big"
 check 'then 20 MB are taken' exactly "$work/big"
 check 'and stored byte for byte' arrived 'twenty megabytes' "$work/big"
 
