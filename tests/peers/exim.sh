@@ -89,8 +89,8 @@ check 'Exim takes a mail to nobody' submit "$work/mail" nobody@help.example.com
 exim -M "$id"
 check 'which comes back: 550 5.1.1' in_mainlog "$id \*\* nobody@help.example.com .* 550 5\.1\.1"
 
-stop_daemon
-header 'later' later 'text/plain' 7bit >"$work/mail"
+check 'the daemon stops' stop_daemon
+header later 'later' >"$work/mail"
 check 'Exim takes a mail while vestibule is down' submit "$work/mail" it@help.example.com
 exim -M "$id"
 check 'and keeps it' in_mainlog "$id == it@help.example.com .*Connection refused"

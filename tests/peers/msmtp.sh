@@ -42,8 +42,9 @@ mail grace@partner.example 'within tls' >"$work/mail"
 check 'a mail within TLS, its certificate verified' tls help.example.com "$work/site/certificate.pem"
 check 'is taken' replied '250 2\.0\.0'
 check 'a certificate of another name is refused' eval '! tls other.example.com "$work/site/certificate.pem"'
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=stranger -keyout "$work/key" -out "$work/stranger" 2>"$work/openssl.err"
-check 'so is one that nobody trusted has signed' eval '! tls help.example.com "$work/stranger"'
+mkdir "$work/stranger"
+new_certificate stranger "$work/stranger"
+check 'so is one that nobody trusted has signed' eval '! tls help.example.com "$work/stranger/certificate.pem"'
 check 'and nothing was sent' eval '! grep -q "MAIL FROM" "$work/dialogue"'
 
 eight_bits >"$work/mail"
