@@ -87,6 +87,8 @@ class Daemon:
                         self.smtp, self.http = (int(said[key].rsplit(":", 1)[1]) for key in ("smtp", "http"))
             time.sleep(0.002)
         while self.get("/readyz")[0] != 200:
+            if self.child.poll() is not None:
+                sys.exit("the daemon has ended")
             time.sleep(0.002)
         return time.monotonic() - begun
 
@@ -177,6 +179,13 @@ def new_clients(daemon, count=50):
     return statistics.median(waits) * 1000, max(waits) * 1000
 
 
+def received(connection):
+    some = connection.recv(4096)
+    if not some:
+        sys.exit("the daemon has closed a connection that was to be held")
+    return some
+
+
 def held(daemon, count):
     """Connections after EHLO; each network of ten thousand ports has an address of its own."""
     connections = []
@@ -190,7 +199,7 @@ def held(daemon, count):
             for connection in fresh:
                 said = b""
                 while b"250 " not in said:
-                    said += connection.recv(4096)
+                    said += received(connection)
     return connections
 
 
@@ -215,7 +224,7 @@ def drip(daemon, size):
     for connection in in_mail:
         said = b""
         while b"354 " not in said:
-            said += connection.recv(4096)
+            said += received(connection)
     watch, since, ended, waits = selectors.DefaultSelector(), time.monotonic(), {True: [], False: []}, []
     for connection in connections:
         connection.setblocking(False)

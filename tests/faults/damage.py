@@ -2,13 +2,13 @@
 
 import os, random, shutil, tempfile, time
 
-from site_ import Daemon, Site, audit, books, check, settle
+from site_ import Daemon, Site, audit, books, check, scratch, settle
 
 OLD = "index-of-long-ago"
 
 
 def run(rounds):
-    with tempfile.TemporaryDirectory(prefix="vestibule-damage.") as folder:
+    with scratch("damage") as folder:
         site = filled(folder)
         counts = []
         for _ in range(rounds):

@@ -1,8 +1,8 @@
 """kill -9 at random instants under load, 30 % of them within 40 ms of the start."""
 
-import random, tempfile, time
+import random, time
 
-from site_ import Daemon, Site, audit, books, check, settle
+from site_ import Daemon, Site, audit, books, check, scratch, settle
 
 # A site is read wholly and given up after so many kills: each has thousands of mails by then.
 ROUNDS_A_SITE = 20
@@ -11,7 +11,7 @@ ROUNDS_A_SITE = 20
 def run(rounds):
     early = acked = clicked = compacted = 0
     for first in range(0, rounds, ROUNDS_A_SITE):
-        with tempfile.TemporaryDirectory(prefix="vestibule-kill.") as folder:
+        with scratch("kill") as folder:
             site = Site(folder)
             early += sum(one(site) for _ in range(min(ROUNDS_A_SITE, rounds - first)))
             verify(site)

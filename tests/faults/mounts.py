@@ -34,7 +34,7 @@ class Mount:
         subprocess.run(["umount", "-l", str(self.path)], capture_output=True)
 
     def fill(self, leave=0, name="ballast"):
-        """Takes all room that there is now but so many bytes; answers the file that holds it.
+        """Takes all room that there is now but so many bytes and 1 MiB; answers the file that holds it.
 
         In one step, and no more than there was: what the daemon gives up of its reserve meanwhile is its index's.
         """

@@ -1,9 +1,9 @@
 """Power cut: ext4 on a loop device whose file system is shut down with nothing of its log written."""
 
-import fcntl, os, random, struct, tempfile, time
+import fcntl, os, random, struct, time
 
 import mounts
-from site_ import Daemon, Failed, Site, audit, books, check, in_process, settle
+from site_ import Daemon, Failed, Site, audit, books, check, in_process, scratch, settle
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NOLOGFLUSH = 2
@@ -29,7 +29,7 @@ def recorded(cuts):
 def run(rounds):
     acked = clicks = left = 0
     for number in range(rounds):
-        with tempfile.TemporaryDirectory(prefix="vestibule-power.") as folder:
+        with scratch("power") as folder:
             with mounts.Ext4(folder, megabytes=768) as disk:
                 sent, clicked, left_by_itself = one(disk, Site(folder, data=disk.path / "data"), number)
                 acked, clicks, left = acked + sent, clicks + clicked, left + left_by_itself

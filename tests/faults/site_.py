@@ -1,9 +1,9 @@
 """A site under faults: the built daemon, load over SMTP, clicks on the mailed links, and the books afterwards."""
 
-import collections, hashlib, http.client, json, os, pathlib, random, re, signal, socket, subprocess, threading, time
+import collections, contextlib, hashlib, http.client, json, os, pathlib, random, re, signal, socket, subprocess, tempfile, threading, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("VESTIBULE_BINARY", str(ROOT / "target/release/vestibule"))
+BINARY = os.environ.get("VESTIBULE_BINARY") or str(ROOT / os.environ.get("VESTIBULE", "target/release/vestibule"))
 TOKEN = "a-token-for-tests-only"
 SIZES = [2_000] * 10 + [20_000] * 3 + [600_000]
 RCPTS = ["it@help.example.com", "hr@help.example.com"]
@@ -70,6 +70,18 @@ def be_strict():
 def check_time(holds, what):
     """A check of how long something took, or how much came through: only where the machine is the run's own."""
     check(holds or not _strict, what)
+
+
+@contextlib.contextmanager
+def scratch(name):
+    """A folder of its own; it goes when no daemon writes in it any more."""
+    with tempfile.TemporaryDirectory(prefix=f"vestibule-{name}.", ignore_cleanup_errors=True) as folder:
+        try:
+            yield folder
+        finally:
+            for daemon in Daemon.all:
+                daemon.child.kill()
+                daemon.child.wait()
 
 
 class Daemon:
@@ -385,4 +397,5 @@ def in_process(test, **environment):
 
 def audit(data):
     """The store's own invariants: account with request, hold with verification, used token with release."""
+    check((pathlib.Path(data) / "VERSION").exists(), f"{data} has no store to audit")
     in_process("faults::audit_of_a_stopped_store", VESTIBULE_AUDIT=str(data))

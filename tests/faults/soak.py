@@ -1,9 +1,9 @@
 """Hours in short: 70 % of the rate that it can take, with a fault every minute; memory and open files stay flat."""
 
-import asyncio, collections, contextlib, random, signal, statistics, tempfile, threading, time
+import asyncio, collections, contextlib, random, signal, statistics, threading, time
 
 import mounts, overload
-from site_ import Daemon, Site, audit, check, check_time, settle
+from site_ import Daemon, Site, audit, check, check_time, scratch, settle
 
 # A share of one processor, so that the mail of half an hour fits on the disk and the load generator is never the limit.
 SHARE = 8
@@ -131,7 +131,7 @@ class Soak:
 
 
 def run(seconds):
-    with tempfile.TemporaryDirectory(prefix="vestibule-soak.") as folder, overload.Share(SHARE) as share:
+    with scratch("soak") as folder, overload.Share(SHARE) as share:
         with mounts.Ext4(folder, megabytes=8000) as disk:
             soak = Soak(folder, disk, share)
             able = overload.top_rate(soak.site, soak.daemon, seconds=min(20, seconds / 4))

@@ -1,9 +1,9 @@
 """Disks without room, and disks that turn read-only, under load."""
 
-import pathlib, tempfile, time
+import pathlib, time
 
 import mounts
-from site_ import Daemon, Failed, Site, audit, books, check, settle
+from site_ import Daemon, Failed, Site, audit, books, check, scratch, settle
 
 
 def wait_for(what, is_so, seconds=20):
@@ -20,7 +20,7 @@ def full(rounds):
     acked = refused = 0
     for number in range(rounds):
         kind = [mounts.Tmpfs, mounts.Ext4][number % 2]
-        with tempfile.TemporaryDirectory(prefix="vestibule-full.") as folder:
+        with scratch("full") as folder:
             with kind(folder, megabytes=260) as disk:
                 site = Site(folder, data=disk.path / "data")
                 fills_up(site, disk)
@@ -87,7 +87,7 @@ def stops_and_starts_full(site, disk):
 def low(rounds):
     """`store.min_free`: 452 at MAIL before the disk is full."""
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory(prefix="vestibule-low.") as folder:
+        with scratch("low") as folder:
             with mounts.Tmpfs(folder, megabytes=160) as disk:
                 site = Site(folder, data=disk.path / "data", min_free=64 << 20)
                 daemon = Daemon(site)
@@ -114,7 +114,7 @@ def readonly(rounds):
     """The file system finds an error and turns read-only under load (`errors=remount-ro`)."""
     acked = left = 0
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory(prefix="vestibule-readonly.") as folder:
+        with scratch("readonly") as folder:
             with mounts.Ext4(folder, megabytes=256, options="loop,errors=remount-ro") as disk:
                 site = Site(folder, data=disk.path / "data")
                 daemon = Daemon(site)

@@ -1,12 +1,12 @@
 """SIGTERM and SIGHUP under load."""
 
-import random, signal, tempfile, threading, time
+import random, signal, time
 
-from site_ import Daemon, Site, audit, books, check, settle
+from site_ import Daemon, Site, audit, books, check, scratch, settle
 
 
 def run(rounds):
-    with tempfile.TemporaryDirectory(prefix="vestibule-stop.") as folder:
+    with scratch("stop") as folder:
         site, longest = Site(folder), 0.0
         for round_ in range(rounds):
             daemon = Daemon(site)

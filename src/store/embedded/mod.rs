@@ -21,7 +21,6 @@ mod applier;
 mod cache;
 mod calls;
 mod compact;
-mod company;
 mod files;
 mod index;
 mod open;

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Shared, applier::MAX_RECORDS, company::Company, overlay::Unit};
+use super::{Shared, applier::MAX_RECORDS, overlay::Unit};
 use crate::store::{
     CommitError, Committed, Order, StoreError,
     journal::{Append, Appender, BigBody},
@@ -100,13 +100,17 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let admit = |bytes| shared.status.reserve.admit(bytes);
         self.appender.write_ahead(admit);
-        let mut company = Company::default();
+        let mut company = false;
         while let Some(first) = commands.blocking_recv() {
             self.shared.status.waiting_since(Some(first.queued));
-            let waited = company.wait();
+            if company {
+                // Others were there a moment ago: who is about to hand over a plan and has no processor gets this one.
+                // The more plans share a sync, the less each costs. With nobody to run it returns at once.
+                thread::yield_now();
+            }
             let mut waiting = drain(first, commands);
             let asked: Vec<_> = waiting.extract_if(.., |command| command.ping).collect();
-            company.came(waiting.len(), waited);
+            company = waiting.len() > 1;
             if !waiting.is_empty() {
                 self.commit(waiting);
             }
