@@ -4,8 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
+
+use crate::support::files_below;
 
 /// The rooms from the bottom up. A room may use those of lower floors, and its own parts.
 const FLOORS: &[&[&str]] = &[
@@ -77,22 +79,11 @@ struct Source {
 
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut paths = Vec::new();
-    walk(&root, &mut paths);
+    let mut paths = files_below(&root);
+    paths.retain(|path| path.extension().is_some_and(|end| end == "rs"));
     let found: Vec<_> = paths.iter().filter_map(|path| source(&root, path)).collect();
     assert!(found.len() > 60, "only {} files were found", found.len());
     found
-}
-
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            walk(&path, found);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 /// `None` for files that are tests as a whole.

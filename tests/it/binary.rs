@@ -12,11 +12,17 @@ use crate::daemon::{SITE, TOKEN};
 
 /// Runs the binary to its end, away from any configuration of the machine.
 pub(crate) fn vestibule(args: &[&str]) -> Output {
+    vestibule_in(args, &[])
+}
+
+/// With these variables in its environment.
+pub(crate) fn vestibule_in(args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
     command
         .env_remove("VESTIBULE_TOKEN")
         .env_remove("VESTIBULE_URL")
         .env("NO_COLOR", "1")
+        .envs(environment.iter().copied())
         .current_dir(env!("CARGO_TARGET_TMPDIR"));
     command.args(args).output().unwrap()
 }
@@ -150,6 +156,14 @@ impl Served {
         let output = self.ask(&[args, &["--json"]].concat());
         assert!(output.status.success(), "{args:?}: {}", stderr(&output));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Relays one mail, which must be taken.
+    pub(crate) fn relay(&self, mail: &str) {
+        let path = self.folder.path().join("mail.eml");
+        std::fs::write(&path, mail).unwrap();
+        let told = self.replay(&[&path], &[]);
+        assert_eq!(told.last().unwrap()["summary"]["accepted"], 1, "{told:?}");
     }
 
     /// Relays files; answers the results and the summary.

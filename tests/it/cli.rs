@@ -91,9 +91,8 @@ fn explain_shows_the_trail_and_changes_nothing() {
 #[test]
 fn a_held_mail_is_listed_explained_and_released() {
     let served = Served::start();
-    let mail =
-        put(&served, "ada.eml", &message("ada@approved.example", &["it@help.example.com"], "my laptop"));
-    served.replay(&[&mail], &[]);
+    let mail = message("ada@approved.example", &["it@help.example.com"], "my laptop");
+    served.relay(&mail);
 
     let held = served.json(&["held", "list", "--sender", "ada@approved.example"]);
     let id = held["items"][0]["id"].as_str().unwrap().to_owned();
@@ -118,10 +117,9 @@ fn a_held_mail_is_listed_explained_and_released() {
     let outcomes: Vec<_> = shown["items"].as_array().unwrap().iter().map(|d| d["outcome"].clone()).collect();
     assert_eq!(outcomes, ["hold", "create"], "in the order of time");
     let raw = served.ask(&["requests", "raw", "IT-1"]);
-    assert!(raw.stdout.ends_with(&fs::read(&mail).unwrap()), "the mail as it was received");
+    assert!(raw.stdout.ends_with(mail.as_bytes()), "the mail as it was received");
     let text = message("ada@approved.example", &["it@help.example.com"], "one more thing");
-    let reply = put(&served, "reply.eml", &format!("In-Reply-To: <{mail_name}>\r\n{text}"));
-    served.replay(&[&reply], &[]);
+    served.relay(&format!("In-Reply-To: <{mail_name}>\r\n{text}"));
     let shown = stdout(&served.ask(&["requests", "show", "IT-1"]));
     for part in ["status", "comments", "author", "one more thing."] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
@@ -191,17 +189,14 @@ fn sighup_puts_a_good_file_in_force_and_refuses_a_bad_one() {
         .unwrap();
     served.signal("-HUP");
     served.event("config.loaded");
-    let mail = put(&served, "new.eml", &message("a@new.example", &["it@help.example.com"], "allowed now"));
-    served.replay(&[&mail], &[]);
+    served.relay(&message("a@new.example", &["it@help.example.com"], "allowed now"));
     assert_eq!(served.event("mail.decided")["reason"], "new-portal-only-customer");
 
     fs::write(&config, "hostname = 1\n").unwrap();
     served.signal("-HUP");
     let refused = served.event("config.refused");
     assert!(refused["errors"].as_str().unwrap().contains("hostname"), "{refused}");
-    let mail =
-        put(&served, "other.eml", &message("b@new.example", &["it@help.example.com"], "still allowed"));
-    served.replay(&[&mail], &[]);
+    served.relay(&message("b@new.example", &["it@help.example.com"], "still allowed"));
     assert_eq!(served.event("mail.decided")["reason"], "new-portal-only-customer");
     served.stop();
 }

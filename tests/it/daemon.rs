@@ -196,9 +196,21 @@ impl Daemon {
         smtp.mail(from, rcpts, raw).await
     }
 
+    /// Status and JSON of a call with the token of the configuration.
     pub(crate) async fn api(&self, method: &str, path: &str, body: Option<&str>) -> (u16, serde_json::Value) {
+        self.api_as(TOKEN, method, path, body).await
+    }
+
+    /// The same with another token.
+    pub(crate) async fn api_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+    ) -> (u16, serde_json::Value) {
         let kind = if body.is_some() { "application/json" } else { "" };
-        let auth = format!("Authorization: Bearer {TOKEN}\r\n");
+        let auth = format!("Authorization: Bearer {token}\r\n");
         let answer = http(self.addresses.admin, method, path, &auth, (kind, body.unwrap_or_default())).await;
         (answer.status, serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::Null))
     }

@@ -18,8 +18,8 @@ mod decisions; // fixtures/access: the golden table
 mod dialogues; // fixtures/dialogues: SMTP sessions as data
 mod dns; // not a test: a name server on loopback, for the others
 mod documents; // README.md and docs/ list what there is
-mod faults;
-mod forget; // disks that fail, by the seam under the store; tests/faults has the built binary's
+mod faults; // disks that fail, by the seam under the store; tests/faults has the built binary's
+mod forget; // a person is forgotten: no file tells, and the link is dead
 mod fuzz_corpus; // fuzz/: what the fuzz targets have found worth keeping
 mod handed_on; // what goes on to the postmaster
 mod letters; // acknowledgements, bounces, confirmations, templates and languages, on a whole daemon

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 use vestibule::cli::Cli;
 use yaml_rust2::YamlLoader;
 
-use crate::binary::{stderr, stdout, vestibule};
+use crate::binary::{stderr, stdout, vestibule, vestibule_in};
 use crate::daemon::SITE;
 
 #[path = "../../deploy/man.rs"]
@@ -102,9 +102,8 @@ fn what_systemd_hands_over_is_read_in_place_of_the_file() {
     let file = "admin_token_file = \"/no/such/folder/admin-token\"";
     fs::write(&config, SITE.replace("admin_token = \"a-token-for-tests-only\"", file)).unwrap();
     let check = |credentials: &Path| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-        command.args(["check", "--config", config.to_str().unwrap()]);
-        command.env("CREDENTIALS_DIRECTORY", credentials).output().unwrap()
+        let environment = [("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap())];
+        vestibule_in(&["check", "--config", config.to_str().unwrap()], &environment)
     };
     let taken = check(&credentials);
     assert_eq!(taken.status.code(), Some(0), "{}", stderr(&taken));

@@ -9,7 +9,7 @@ use crate::{
 const IT: &[&str] = &["it@help.example.com"];
 const ADA: &str = "ada@approved.example";
 
-/// The site with this at the end of one of its tables.
+/// The site with this right behind the header of one of its tables.
 fn with(table: &str, line: &str) -> String {
     assert!(SITE.contains(&format!("{table}\n")), "{table}");
     SITE.replacen(&format!("{table}\n"), &format!("{table}\n{line}\n"), 1)
@@ -127,7 +127,7 @@ async fn a_changed_key_of_smtp_counts_for_the_next_mail() {
     assert!(greeting(smtp).await.starts_with("421 4.7.1"));
     daemon.reload(&with("[smtp]", "memory_budget = 1"));
     assert!(session.command("MAIL FROM:<a@approved.example> SIZE=4096").await.starts_with("452 4.3.1"));
-    daemon.reload(&with("[store]", "").replace("min_free = 0", "min_free = \"1024 TiB\""));
+    daemon.reload(&SITE.replace("min_free = 0", "min_free = \"1024 TiB\""));
     assert!(session.command("MAIL FROM:<a@approved.example>").await.starts_with("452 4.3.1"));
     let rate = format!("{SITE}[smtp.rate]\nper_peer_per_minute = 1\n");
     daemon.reload(&rate);

@@ -49,9 +49,7 @@ fn systemd_is_told_of_start_reload_life_and_end() {
     let fed = manager.hears();
     assert_eq!(fed, "WATCHDOG=1\nSTATUS=accepting; 0 held\n");
 
-    let mail = served.folder.path().join("held.eml");
-    std::fs::write(&mail, message("ada@approved.example", &["it@help.example.com"], "my laptop")).unwrap();
-    served.replay(&[&mail], &[]);
+    served.relay(&message("ada@approved.example", &["it@help.example.com"], "my laptop"));
     manager.until("WATCHDOG=1\nSTATUS=accepting; 1 held\n");
 
     served.signal("-HUP");

@@ -1,7 +1,16 @@
-//! A configuration for tests that don't read one from a file: everything at its default, two projects.
+//! Not a test: what several of them need. A configuration for those that don't read one from a file, with everything at its
+//! default and two projects; what is in a folder, for those that look for what must not be there.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use memchr::memmem;
 use vestibule::{
     access::{OnClosed, ProjectAccess, SenderList, SiteAccess},
     authn::{AuthenticationMode, RelayTrust},
@@ -133,4 +142,32 @@ fn project(key: &str, address: &str) -> Project {
         language: None,
         allow_automatic_from: SenderList::default(),
     }
+}
+
+/// The folder and everything below it, each folder before what is in it.
+pub(crate) fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![folder.to_owned()];
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(entries(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// The files below the folder.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    entries(folder).into_iter().filter(|path| path.is_file()).collect()
+}
+
+/// The files below the folder that hold one of these, whatever its letters' case. The store's reserve is not looked into: that
+/// is 32 MiB of nothing.
+pub(crate) fn files_with(folder: &Path, parts: &[impl AsRef<[u8]>]) -> Vec<String> {
+    let parts: Vec<_> = parts.iter().map(|part| part.as_ref().to_ascii_lowercase()).collect();
+    let holds_one = |path: &PathBuf| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes.make_ascii_lowercase();
+        parts.iter().any(|part| memmem::find(&bytes, part).is_some())
+    };
+    let files = files_below(folder).into_iter().filter(|path| !path.ends_with("RESERVE"));
+    files.filter(holds_one).map(|path| path.display().to_string()).collect()
 }

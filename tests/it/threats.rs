@@ -1,15 +1,11 @@
 //! Attacks on a whole daemon, by the ids of tests/THREATS.md. What a single room can prove is proven there.
 
-use std::{
-    fmt::Write as _,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt::Write as _, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use crate::{
     binary::Served,
     daemon::{Daemon, SITE, Smtp, eventually, message},
+    support::{entries, files_with},
 };
 
 const IT: &[&str] = &["it@help.example.com"];
@@ -312,28 +308,9 @@ async fn the_token_is_nowhere_but_in_the_mail() {
     assert!(said.contains("printer") && said.contains("verification.sent"));
     assert!(!said.contains(token) && !said.contains(&hex), "{said}");
     let folder = daemon.stop().await;
-    let files = files(&folder.path().join("data"));
-    assert!(files.len() > 3);
-    for path in files {
-        let content = std::fs::read(&path).unwrap();
-        for secret in [token.as_bytes(), hex.as_bytes(), &bytes] {
-            assert!(!content.windows(secret.len()).any(|window| window == secret), "{}", path.display());
-        }
-    }
-}
-
-/// Everything below a folder, the folders first.
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut found = vec![folder.to_owned()];
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(entries(&path)) } else { found.push(path) }
-    }
-    found
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    entries(folder).into_iter().filter(|path| path.is_file()).collect()
+    let data = folder.path().join("data");
+    assert_ne!(files_with(&data, &[ADA]), Vec::<String>::new(), "what is in the store is found");
+    assert_eq!(files_with(&data, &[token.as_bytes(), hex.as_bytes(), &bytes]), Vec::<String>::new());
 }
 
 /// What another user of the machine can read of the daemon's files: nothing, even with a careless umask.

@@ -1,12 +1,12 @@
 //! Named tokens of the API: who did it, in the log and in the audit; what a role may; how tokens come and go.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, time::Duration};
 
 use serde_json::Value;
 
 use crate::{
-    binary::{Served, stderr, stdout, vestibule},
-    daemon::{Daemon, SITE, Smtp, http, message},
+    binary::{Served, stderr, stdout, vestibule, vestibule_in},
+    daemon::{Daemon, SITE, Smtp, message},
 };
 
 const ADA: &str = "ada@approved.example";
@@ -36,17 +36,9 @@ fn site() -> String {
     format!("{SITE}{TOKENS}")
 }
 
-/// One call; answers status and JSON.
-async fn call(daemon: &Daemon, token: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
-    let auth = format!("Authorization: Bearer {token}\r\n");
-    let content = if body.is_empty() { ("", "") } else { ("application/json", body) };
-    let answer = http(daemon.addresses.admin, method, &format!("/api/v1{path}"), &auth, content).await;
-    (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
-}
-
 /// What waits, the oldest first.
 async fn held(daemon: &Daemon) -> Vec<String> {
-    let (_, list) = call(daemon, DESK, "GET", "/held?order=oldest", "").await;
+    let (_, list) = daemon.api_as(DESK, "GET", "/api/v1/held?order=oldest", None).await;
     list["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -57,7 +49,7 @@ fn words(items: &[Value], names: [&str; 2]) -> Vec<(String, String)> {
 
 /// Basis and actor of all that is on record, the oldest first.
 async fn audit(daemon: &Daemon) -> Vec<(String, String)> {
-    let (status, list) = call(daemon, DESK, "GET", "/decisions?order=oldest", "").await;
+    let (status, list) = daemon.api_as(DESK, "GET", "/api/v1/decisions?order=oldest", None).await;
     assert_eq!(status, 200, "{list}");
     words(list["items"].as_array().unwrap(), ["basis", "actor"])
 }
@@ -71,16 +63,17 @@ async fn what_somebody_asked_for_has_its_actor_in_log_and_audit_for_good() {
     daemon.mail(EVE, IT, "a mistaken drop").await;
     let link = daemon.link(1).await;
     let waiting = held(&daemon).await;
-    let release = format!("/held/{}/release", waiting[0]);
-    assert_eq!(call(&daemon, ANNA, "POST", &release, "").await.0, 200);
-    assert_eq!(call(&daemon, BERT, "DELETE", &format!("/held/{}", waiting[1]), "").await.0, 204);
+    let release = format!("/api/v1/held/{}/release", waiting[0]);
+    assert_eq!(daemon.api_as(ANNA, "POST", &release, None).await.0, 200);
+    assert_eq!(daemon.api_as(BERT, "DELETE", &format!("/api/v1/held/{}", waiting[1]), None).await.0, 204);
     daemon.page("POST", &link, "").await;
     daemon.holds_ended(3).await;
     daemon.reload(&site().replace("[\"partner.example\"]", "[\"partner.example\", \"stranger.example\"]"));
     let (_, dropped) =
-        call(&daemon, DESK, "GET", "/decisions?outcome=drop&reason=domain-not-allowed", "").await;
+        daemon.api_as(DESK, "GET", "/api/v1/decisions?outcome=drop&reason=domain-not-allowed", None).await;
     let id = dropped["items"][0]["mail_id"].as_str().unwrap();
-    let (status, done) = call(&daemon, BERT, "POST", &format!("/decisions/{id}/reprocess"), "").await;
+    let (status, done) =
+        daemon.api_as(BERT, "POST", &format!("/api/v1/decisions/{id}/reprocess"), None).await;
     assert_eq!(status, 200, "{done}");
 
     let pair = |basis: &str, actor: &str| (basis.to_owned(), actor.to_owned());
@@ -103,7 +96,7 @@ async fn what_somebody_asked_for_has_its_actor_in_log_and_audit_for_good() {
     assert_eq!(audit(&daemon).await, whole);
     // What is past its time goes; who asked for the rest stays.
     daemon.advance(Duration::from_hours(24 * 30));
-    assert_eq!(call(&daemon, ANNA, "POST", "/store/compact", "").await.0, 200);
+    assert_eq!(daemon.api_as(ANNA, "POST", "/api/v1/store/compact", None).await.0, 200);
     assert_eq!(daemon.log.events("store.compacted")[0]["actor"], "anna");
     assert_eq!(audit(&daemon).await, whole);
     daemon.stop().await;
@@ -116,24 +109,30 @@ async fn every_other_change_is_told_with_its_actor() {
     let new = r#"{"address": "eva@partner.example", "kind": "portal-only"}"#;
     let many = r#"[{"address": "fay@partner.example", "kind": "portal-only"}]"#;
     for (method, path, body, event) in [
-        ("POST", "/accounts", new, "account.created"),
-        ("PATCH", "/accounts/eva@partner.example", r#"{"role": "agent"}"#, "account.changed"),
-        ("PATCH", "/accounts/eva@partner.example", r#"{"status": "deactivated"}"#, "account.deactivated"),
-        ("PATCH", "/accounts/eva@partner.example", r#"{"status": "active"}"#, "account.changed"),
-        ("DELETE", "/accounts/eva@partner.example", "", "account.deleted"),
-        ("POST", "/accounts/import", many, "account.created"),
-        ("PATCH", "/requests/IT-1", r#"{"status": "closed"}"#, "request.closed"),
-        ("PATCH", "/requests/IT-1", r#"{"status": "open"}"#, "request.reopened"),
+        ("POST", "/api/v1/accounts", Some(new), "account.created"),
+        ("PATCH", "/api/v1/accounts/eva@partner.example", Some(r#"{"role": "agent"}"#), "account.changed"),
+        (
+            "PATCH",
+            "/api/v1/accounts/eva@partner.example",
+            Some(r#"{"status": "deactivated"}"#),
+            "account.deactivated",
+        ),
+        ("PATCH", "/api/v1/accounts/eva@partner.example", Some(r#"{"status": "active"}"#), "account.changed"),
+        ("DELETE", "/api/v1/accounts/eva@partner.example", None, "account.deleted"),
+        ("POST", "/api/v1/accounts/import", Some(many), "account.created"),
+        ("PATCH", "/api/v1/requests/IT-1", Some(r#"{"status": "closed"}"#), "request.closed"),
+        ("PATCH", "/api/v1/requests/IT-1", Some(r#"{"status": "open"}"#), "request.reopened"),
     ] {
         let before = daemon.log.events(event).len();
-        let (status, answer) = call(&daemon, BERT, method, path, body).await;
+        let (status, answer) = daemon.api_as(BERT, method, path, body).await;
         assert!((200..300).contains(&status), "{method} {path}: {answer}");
         let lines = daemon.log.events(event);
         assert_eq!((lines.len(), &lines[before]["actor"]), (before + 1, &"bert".into()), "{method} {path}");
     }
     // Nothing changed, and nothing is told of it.
     let told = daemon.log.events("account.changed").len();
-    call(&daemon, BERT, "PATCH", "/accounts/fay@partner.example", r#"{"role": "customer"}"#).await;
+    let (fay, body) = ("/api/v1/accounts/fay@partner.example", r#"{"role": "customer"}"#);
+    assert_eq!(daemon.api_as(BERT, "PATCH", fay, Some(body)).await.0, 200);
     assert_eq!(daemon.log.events("account.changed").len(), told);
     daemon.stop().await;
 }
@@ -143,18 +142,20 @@ async fn the_help_desk_ends_no_hold() {
     let daemon = Daemon::with(&site()).await;
     daemon.mail(ADA, IT, "waits").await;
     daemon.link(1).await;
-    let (status, sender) = call(&daemon, DESK, "GET", "/senders/ada@approved.example", "").await;
+    let (status, sender) = daemon.api_as(DESK, "GET", "/api/v1/senders/ada@approved.example", None).await;
     assert_eq!((status, &sender["held"][0]["subject"]), (200, &"waits".into()));
     daemon.advance(Duration::from_hours(2));
-    let resend = "/senders/ada@approved.example/resend";
-    assert_eq!(call(&daemon, DESK, "POST", resend, "").await.0, 200);
+    let resend = "/api/v1/senders/ada@approved.example/resend";
+    assert_eq!(daemon.api_as(DESK, "POST", resend, None).await.0, 200);
     let told = &daemon.log.events("verification.resent");
     assert_eq!((told.len(), &told[0]["actor"], &told[0]["address"]), (1, &"desk".into(), &ADA.into()));
     daemon.link(2).await;
 
     let id = held(&daemon).await.remove(0);
-    for (method, path) in [("POST", format!("/held/{id}/release")), ("DELETE", format!("/held/{id}"))] {
-        let (status, problem) = call(&daemon, DESK, method, &path, "").await;
+    for (method, path) in
+        [("POST", format!("/api/v1/held/{id}/release")), ("DELETE", format!("/api/v1/held/{id}"))]
+    {
+        let (status, problem) = daemon.api_as(DESK, method, &path, None).await;
         assert_eq!(
             (status, &problem["needed_role"], &problem["token"]),
             (403, &"admin".into(), &"desk".into())
@@ -177,10 +178,11 @@ async fn the_help_desk_adds_a_customer_to_a_project() {
     let new =
         |address: &str| format!(r#"{{"address": "{address}", "kind": "portal-only", "projects": ["IT"]}}"#);
     for address in [EVE, ADA] {
-        let (status, refused) = call(&daemon, DESK, "POST", "/accounts", &new(address)).await;
+        let (status, refused) = daemon.api_as(DESK, "POST", "/api/v1/accounts", Some(&new(address))).await;
         assert_eq!(status, 409, "{refused}");
     }
-    let (status, added) = call(&daemon, DESK, "POST", "/accounts", &new("bob@partner.example")).await;
+    let (status, added) =
+        daemon.api_as(DESK, "POST", "/api/v1/accounts", Some(&new("bob@partner.example"))).await;
     assert_eq!((status, &added["projects"][0]), (201, &"IT".into()), "{added}");
     assert_eq!(
         words(&daemon.log.events("account.created"), ["address", "actor"]),
@@ -189,12 +191,12 @@ async fn the_help_desk_adds_a_customer_to_a_project() {
     for sender in ["bob@partner.example", EVE] {
         daemon.mail(sender, IT, "a request").await;
     }
-    let (_, list) = call(&daemon, DESK, "GET", "/requests", "").await;
-    assert_eq!(words(list["items"].as_array().unwrap(), ["id", "project"]).len(), 1, "{list}");
+    let (_, list) = daemon.api_as(DESK, "GET", "/api/v1/requests", None).await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
     assert_eq!(list["items"][0]["reporter"]["address"], "bob@partner.example");
     // What is there already, it does not change.
-    for (method, body) in [("PATCH", r#"{"status": "deactivated"}"#), ("DELETE", "")] {
-        assert_eq!(call(&daemon, DESK, method, "/accounts/bob@partner.example", body).await.0, 403);
+    for (method, body) in [("PATCH", Some(r#"{"status": "deactivated"}"#)), ("DELETE", None)] {
+        assert_eq!(daemon.api_as(DESK, method, "/api/v1/accounts/bob@partner.example", body).await.0, 403);
     }
     daemon.stop().await;
 }
@@ -205,7 +207,7 @@ async fn a_reload_adds_and_takes_tokens_and_drops_no_session() {
     let daemon = Daemon::start().await;
     let status = |token: &'static str| {
         let daemon = &daemon;
-        async move { call(daemon, token, "GET", "/held", "").await.0 }
+        async move { daemon.api_as(token, "GET", "/api/v1/held", None).await.0 }
     };
     let mut session = Smtp::connect(daemon.addresses.smtp[0]).await;
     assert!(session.command("MAIL FROM:<bob@partner.example>").await.starts_with("250"));
@@ -236,21 +238,14 @@ fn the_commands_take_any_token_and_say_which_role_they_need() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("vestibule.toml"), site()).unwrap();
     let served = Served::over(folder);
-    let mail = served.folder.path().join("mail.eml");
-    fs::write(&mail, message(ADA, IT, "waits")).unwrap();
-    served.replay(&[&mail], &[]);
+    served.relay(&message(ADA, IT, "waits"));
     let url = format!("http://{}", served.http);
     let ask = |token: &str, args: &[&str]| vestibule(&[args, &["--url", &url, "--token", token]].concat());
     let item = served.json(&["held", "list"])["items"][0].clone();
     let (id, mail_id) = (item["id"].as_str().unwrap(), item["mail_id"].as_str().unwrap());
 
     // Who has both in the environment needs no configuration, which a help desk may not be able to read.
-    let who = Command::new(env!("CARGO_BIN_EXE_vestibule"))
-        .args(["who", ADA])
-        .envs([("VESTIBULE_URL", url.as_str()), ("VESTIBULE_TOKEN", DESK)])
-        .current_dir(env!("CARGO_TARGET_TMPDIR"))
-        .output()
-        .unwrap();
+    let who = vestibule_in(&["who", ADA], &[("VESTIBULE_URL", &url), ("VESTIBULE_TOKEN", DESK)]);
     assert!(stdout(&who).contains(id), "{}", stderr(&who));
     let refused = ask(DESK, &["held", "release", id]);
     assert_eq!(refused.status.code(), Some(1));

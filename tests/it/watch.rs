@@ -97,13 +97,9 @@ async fn the_older_format_names_counters_as_it_wants_them() {
 #[test]
 fn the_audit_log_is_filtered_explained_and_followed() {
     let served = Served::start();
-    let put = |from: &str, subject: &str| {
-        let path = served.folder.path().join(format!("{subject}.eml"));
-        std::fs::write(&path, message(from, IT, subject)).unwrap();
-        served.replay(&[&path], &[]);
-    };
-    put("eve@elsewhere.example", "one");
-    put("bob@partner.example", "two");
+    let relay = |from: &str, subject: &str| served.relay(&message(from, IT, subject));
+    relay("eve@elsewhere.example", "one");
+    relay("bob@partner.example", "two");
     let count = |args: &[&str]| {
         served.json(&[&["decisions", "list"], args].concat())["items"].as_array().unwrap().len()
     };
@@ -128,8 +124,8 @@ fn the_audit_log_is_filtered_explained_and_followed() {
     let follow = ["decisions", "--follow", "--reason", "domain-not-allowed", "--url", &url, "--token"];
     let mut followed = Process::start(&[&follow[..], &[crate::daemon::TOKEN]].concat());
     assert!(followed.line().contains("eve@elsewhere.example"), "what is there already comes first");
-    put("bob@partner.example", "three");
-    put("joe@elsewhere.example", "four");
+    relay("bob@partner.example", "three");
+    relay("joe@elsewhere.example", "four");
     let line = followed.line();
     assert!(
         line.contains("joe@elsewhere.example") && line.contains("  drop    domain-not-allowed"),

@@ -63,6 +63,16 @@ impl Collector {
         next.expect("nothing comes").expect("the collector runs")
     }
 
+    /// So many spans, of however many requests: what is sent may wait for more, or not.
+    pub(crate) async fn spans(&mut self, count: usize) -> Vec<Span> {
+        let mut spans = Vec::new();
+        while spans.len() < count {
+            spans.extend(self.next().await.spans);
+        }
+        assert_eq!(spans.len(), count, "{spans:?}");
+        spans
+    }
+
     /// All that has come and was not yet asked for.
     pub(crate) fn rest(&mut self) -> Vec<Request> {
         std::iter::from_fn(|| self.requests.try_recv().ok()).collect()

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{ADA, BOB, BOTH, DAY, HR, IT, decided, held_ids, items, pairs, reasons};
-use crate::daemon::{Daemon, SITE, Smtp, eventually, message};
+use crate::{
+    daemon::{Daemon, SITE, Smtp, eventually, message},
+    support::files_below,
+};
 
 /// *Logs*: one line for each mail and project with every field of the contract.
 #[tokio::test]
@@ -212,20 +215,10 @@ async fn a_damaged_mail_hides_no_other_request() {
     let large = format!("{}{}", message(BOB, IT, "large"), "a line of a large mail\r\n".repeat(30_000));
     daemon.raw_mail(BOB, IT, &large).await;
     daemon.mail(BOB, IT, "small").await;
-    let mut folders = vec![daemon.folder.path().join("data")];
-    let mut damaged = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "eml") {
-                std::fs::write(&path, large.replace("line of a large", "LINE of a large")).unwrap();
-                damaged += 1;
-            }
-        }
-    }
-    assert_eq!(damaged, 1);
+    let mut mails = files_below(&daemon.folder.path().join("data"));
+    mails.retain(|path| path.extension().is_some_and(|end| end == "eml"));
+    assert_eq!(mails.len(), 1);
+    std::fs::write(&mails[0], large.replace("line of a large", "LINE of a large")).unwrap();
     let list = items(&daemon, "/api/v1/requests?order=oldest").await;
     assert_eq!(list.len(), 2);
     assert_eq!((&list[0]["subject"], &list[0]["body"]), (&json!("large"), &Value::Null));

@@ -333,16 +333,18 @@ fn size(home: &Home) -> u64 {
         .sum()
 }
 
-/// A store opened from a copy, once with its index and once without.
-async fn opened(image: &Home) -> Arc<Embedded> {
-    let (store, report) = embedded::open(options(image), T0).unwrap();
+/// A store in which nothing is damaged, and whose books balance.
+pub(super) async fn opened(home: &Home) -> Arc<Embedded> {
+    let (store, report) = embedded::open(options(home), T0).unwrap();
     assert_eq!(report.damage, Vec::<String>::new());
+    behind_the_start(store).await
+}
+
+/// Behind what the start has written about the outbox: the books are read row by row. They balance.
+pub(super) async fn behind_the_start(store: Embedded) -> Arc<Embedded> {
     let store = Arc::new(store);
-    // Behind what the start has written about the outbox.
-    store
-        .commit(plan(vec![Effect::PutAccount(account("last@a.example", AccountKind::Internal))]))
-        .await
-        .unwrap();
+    let last = account("last@a.example", AccountKind::Internal);
+    store.commit(plan(vec![Effect::PutAccount(last)])).await.unwrap();
     assert_books_balance(&(Arc::clone(&store) as Engine)).await;
     store
 }

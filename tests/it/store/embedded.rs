@@ -143,16 +143,22 @@ async fn a_store_that_was_dropped_is_whole() {
 async fn who_asks_behind_a_plan_is_answered_behind_it() {
     let home = Home::new();
     let (store, _) = home.open();
+    let mut under_way = 0;
     for n in 0..100 {
         let customer = account(&format!("c{n}@partner.example"), AccountKind::PortalOnly);
         let mut commit = pin!(store.commit(plan(vec![Effect::PutAccount(customer)])));
-        // Handed to the writer, and not looked at again before the other answer.
-        let mut is_answered =
-            async || poll_fn(|task| Poll::Ready(commit.as_mut().poll(task).is_ready())).await;
-        assert!(!is_answered().await);
+        let mut look = async || poll_fn(|task| Poll::Ready(commit.as_mut().poll(task))).await;
+        // Handed to the writer, and not looked at again before the other answer; a busy machine may have answered already.
+        let mut made = look().await;
         store.ping().await;
-        assert!(is_answered().await, "{n}");
+        if made.is_pending() {
+            under_way += 1;
+            made = look().await;
+        }
+        let Poll::Ready(made) = made else { panic!("the ping came first: {n}") };
+        made.unwrap();
     }
+    assert!(under_way > 0, "all were answered before the ping");
     store.close().await;
 }
 

@@ -16,20 +16,21 @@ use vestibule::{
     store::{
         Backlog, BodyRef, CommitError, Compacted, DecisionFilter, Delivery, DeliveryKind, Disk, Disposition,
         Effect, Effort, JobKind, Named, NewMail, PageRequest, Plan, Queue, RawState, RealDisk, Redemption,
-        RequestFilter, Settled, Settlement, Store as _, StoreError, ThreadKey, Traces,
+        RequestFilter, SenderView, Settled, Settlement, Store as _, StoreError, ThreadKey, Traces,
         embedded::{self, Embedded},
     },
     types::{AccountKind, DeliveryId, HeldId, VerificationId},
 };
 
 use super::{
-    churn::{Site, assert_rebuilds, options, retention},
+    churn::{Site, assert_rebuilds, behind_the_start, opened, options, retention},
     kit::{
         DAY, Engine, HOUR, Home, T0, account, address, assert_books_balance, assert_no_blobs, digest, entry,
         fenced, fresh, hold, mail, mail_plan, once, open, plan, project, resolve, spend, verification_mail,
     },
     letters::{acknowledgement, confirmation},
 };
+use crate::support::files_with;
 
 const EVA: &str = "eva.secretive@person.example";
 const BOB: &str = "bob@a.example";
@@ -49,13 +50,13 @@ fn of_eva(subject: &str, size: usize) -> NewMail {
 }
 
 /// What the rows and the files have of a person, in all its kinds.
-pub(super) struct Told {
-    pub(super) bodies: Vec<BodyRef>,
-    pub(super) held: HeldId,
+struct Told {
+    bodies: Vec<BodyRef>,
+    held: HeldId,
 }
 
 /// Requests, a comment, drops, a hold that was released and one that waits, letters sent and unsent, a mention.
-pub(super) async fn live(store: &Engine) -> Told {
+async fn live(store: &Engine) -> Told {
     let mut first = open("IT");
     first.once = Some(once(1));
     let (sent, acknowledged) = acknowledgement(EVA);
@@ -130,15 +131,18 @@ async fn two_holds(store: &Engine) -> HeldId {
     waits
 }
 
+/// The ends of all that waits.
+fn discards(view: &SenderView) -> Vec<Effect> {
+    let dropped = Disposition::Drop { keep_raw: false };
+    let held = view.releasing.iter().chain(&view.held);
+    held.map(|held| resolve(*held, Reason::HoldDiscarded, Basis::Discarded, dropped.clone())).collect()
+}
+
 /// As the daemon plans it.
 pub(super) async fn forget(store: &Engine, who: &str) -> Traces {
     let view = store.sender(&address(who), &[], T0).await.unwrap();
     let traces = store.traces(&address(who)).await.unwrap();
-    let mut effects = Vec::new();
-    for held in view.releasing.iter().chain(&view.held) {
-        let dropped = Disposition::Drop { keep_raw: false };
-        effects.push(resolve(*held, Reason::HoldDiscarded, Basis::Discarded, dropped));
-    }
+    let mut effects = discards(&view);
     effects.push(Effect::Forget(traces.forget.clone()));
     let made: Plan = fenced(store, who, plan(effects)).await;
     store.commit(made).await.unwrap();
@@ -263,11 +267,15 @@ pub(super) async fn whoever_was_forgotten_begins_anew(store: &Engine) {
 }
 
 pub(super) async fn an_unknown_address_leaves_no_trace(store: &Engine) {
+    const NOBODY: &str = "nobody@a.example";
     live(store).await;
-    let traces = forget(store, "nobody@a.example").await;
+    let before = decisions(store, DecisionFilter::default()).await;
+    let traces = forget(store, NOBODY).await;
     assert_eq!((traces.requests.len(), traces.bytes, traces.outbox), (0, 0, 0));
     let compacted = store.compact(&forever(), T0, Effort::Gentle).await.unwrap();
     assert_eq!((compacted.forgotten, compacted.pending), (0, 0));
+    assert_eq!(store.sender(&address(NOBODY), &[], T0).await.unwrap().version, 0);
+    assert_eq!(decisions(store, DecisionFilter::default()).await, before);
     assert_eq!(store.traces(&address(EVA)).await.unwrap().requests.len(), 2);
 }
 
@@ -286,12 +294,7 @@ pub(super) async fn forgetting_rests_on_what_was_read(store: &Engine) {
     // A known sender's mail changes nothing that a decision rests on.
     store.commit(mail_plan(of_eva("later", 600), vec![Effect::Record(open("IT"))])).await.unwrap();
     let view = store.sender(&address(EVA), &[], T0).await.unwrap();
-    let dropped = Disposition::Drop { keep_raw: false };
-    let mut effects: Vec<_> = view
-        .held
-        .iter()
-        .map(|held| resolve(*held, Reason::HoldDiscarded, Basis::Discarded, dropped.clone()))
-        .collect();
+    let mut effects = discards(&view);
     effects.push(Effect::Forget(traces.forget));
     store.commit(fenced(store, EVA, plan(effects)).await).await.unwrap();
     assert_eq!(store.compact(&forever(), T0, Effort::Full).await.unwrap().pending, 0);
@@ -302,38 +305,9 @@ pub(super) async fn forgetting_rests_on_what_was_read(store: &Engine) {
     assert_books_balance(store).await;
 }
 
-/// The files below the folder that hold the address or the secret, whatever its letters' case.
+/// The files below the folder that hold her name or the secret.
 fn files_that_tell(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_that_tell(&path));
-            continue;
-        }
-        let bytes = fs::read(&path).unwrap().to_ascii_lowercase();
-        let has = |text: &str| {
-            let text = text.to_ascii_lowercase();
-            bytes.windows(text.len()).any(|window| window == text.as_bytes())
-        };
-        if has(EVA) || has("eva.secretive") || has(SECRET) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
-}
-
-async fn open_at(home: &Home) -> Arc<Embedded> {
-    let (store, report) = embedded::open(options(home), T0).unwrap();
-    assert_eq!(report.damage, Vec::<String>::new());
-    behind_the_start(&store).await;
-    Arc::new(store)
-}
-
-/// Behind what the start has written about the outbox: the books are read row by row.
-async fn behind_the_start(store: &Embedded) {
-    let first = account("first@a.example", AccountKind::Internal);
-    store.commit(plan(vec![Effect::PutAccount(first)])).await.unwrap();
+    files_with(folder, &["eva.secretive", SECRET])
 }
 
 /// Before it the files tell, else the search would prove nothing.
@@ -353,9 +327,7 @@ async fn assert_nothing_tells(home: &Home, embedded: Arc<Embedded>) {
     let (store, report) = embedded::open(options(home), T0).unwrap();
     assert_eq!(report.rebuilt.as_deref(), Some("somebody was forgotten"));
     assert_eq!(files_that_tell(&home.path()), Vec::<String>::new());
-    behind_the_start(&store).await;
-    let store: Engine = Arc::new(store);
-    assert_books_balance(&store).await;
+    let store = behind_the_start(store).await;
     for id in ["IT-1", "IT-2", "HR-1"] {
         assert!(store.request(&id.parse().unwrap()).await.unwrap().is_some(), "{id} keeps its number");
     }
@@ -366,7 +338,7 @@ async fn assert_nothing_tells(home: &Home, embedded: Arc<Embedded>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_byte_is_left_in_any_file() {
     let home = Home::new();
-    let embedded = open_at(&home).await;
+    let embedded = opened(&home).await;
     let store: Engine = Arc::clone(&embedded) as Engine;
     live(&store).await;
     let mut site = Site::new(&store, 5);
@@ -392,7 +364,7 @@ async fn no_byte_is_left_in_any_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_in_between_loses_nothing_of_it() {
     let home = Home::new();
-    let embedded = open_at(&home).await;
+    let embedded = opened(&home).await;
     let store: Engine = Arc::clone(&embedded) as Engine;
     live(&store).await;
     Site::new(&store, 6).day(60).await;
@@ -401,7 +373,7 @@ async fn a_kill_in_between_loses_nothing_of_it() {
     let (with, without) = (home.crash_image(), home.crash_image());
     fs::remove_dir_all(without.path().join("index")).unwrap();
     for image in [with, without] {
-        let embedded = open_at(&image).await;
+        let embedded = opened(&image).await;
         let store: Engine = Arc::clone(&embedded) as Engine;
         assert!(decisions(&store, by(EVA)).await.is_empty());
         assert!(store.sender(&address(EVA), &[], T0).await.unwrap().account.is_none());
@@ -460,7 +432,7 @@ async fn go_on(store: &Engine, held: HeldId, part: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_compaction_that_ends_half_way_is_gone_on_with() {
     let home = Home::new();
-    let embedded = open_at(&home).await;
+    let embedded = opened(&home).await;
     let store: Engine = Arc::clone(&embedded) as Engine;
     let held = live(&store).await.held;
     for part in 0..3 {
@@ -484,7 +456,7 @@ async fn a_compaction_that_ends_half_way_is_gone_on_with() {
         let compacted = half.compact(&forever(), T0, Effort::Gentle).await.unwrap();
         assert_eq!(compacted.pending, 0);
         assert_nothing_tells(&image, half).await;
-        let embedded = open_at(&other).await;
+        let embedded = opened(&other).await;
         assert_eq!(embedded.compact(&forever(), T0, Effort::Gentle).await.unwrap().pending, 0);
         assert_nothing_tells(&other, embedded).await;
     }
@@ -496,7 +468,7 @@ async fn a_compaction_that_ends_half_way_is_gone_on_with() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_segment_stays_pending() {
     let home = Home::new();
-    let embedded = open_at(&home).await;
+    let embedded = opened(&home).await;
     let store: Engine = Arc::clone(&embedded) as Engine;
     live(&store).await;
     Site::new(&store, 4).day(20).await;
@@ -528,7 +500,7 @@ async fn assert_books_balance_but_for(store: &Engine, damage: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forgetting_each_day_can_be_made_anew() {
     let home = Home::new();
-    let embedded = open_at(&home).await;
+    let embedded = opened(&home).await;
     let store: Engine = Arc::clone(&embedded) as Engine;
     let mut site = Site::new(&store, 13);
     let mut forgotten = 0;

@@ -19,7 +19,7 @@ use vestibule::{
     config::{Keep, Retention},
     store::{
         DecisionFilter, Disk, Disposition, Effect, Effort, Order, PageRequest, RealDisk, Redemption,
-        VerificationState,
+        StoreError, VerificationState,
         embedded::{self, Options},
     },
     types::{AccountKind, HeldId, RequestId, VerificationId},
@@ -323,6 +323,7 @@ async fn keeps_its_promises(home: &Home, steps: &[Step]) -> usize {
             Promise::Forgotten(sender, id) => {
                 let row = store.request(id).await.unwrap().unwrap_or_else(|| panic!("{id} is lost"));
                 assert_eq!((row.reporter, row.subject.as_str()), (None, ""), "{id} is remembered");
+                assert!(matches!(store.raw(&row.body).await, Err(StoreError::Expired(None))), "{id}");
                 let by = DecisionFilter { sender: Some(address(sender)), ..DecisionFilter::default() };
                 let found = store.decisions(&by, PageRequest { limit: 9, ..PageRequest::default() }).await;
                 assert!(found.unwrap().items.is_empty(), "{sender} is remembered");
