@@ -3,7 +3,7 @@
 import collections, contextlib, hashlib, http.client, json, os, pathlib, random, re, signal, socket, subprocess, tempfile, threading, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("VESTIBULE_BINARY") or str(ROOT / os.environ.get("VESTIBULE", "target/release/vestibule"))
+BINARY = str(ROOT / os.environ.get("VESTIBULE", "target/release/vestibule"))
 TOKEN = "a-token-for-tests-only"
 SIZES = [2_000] * 10 + [20_000] * 3 + [600_000]
 RCPTS = ["it@help.example.com", "hr@help.example.com"]

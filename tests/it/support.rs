@@ -159,8 +159,7 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     entries(folder).into_iter().filter(|path| path.is_file()).collect()
 }
 
-/// The files below the folder that hold one of these, whatever its letters' case. The store's reserve is not looked into: that
-/// is 32 MiB of nothing.
+/// The files below the folder that hold one of these, whatever its letters' case.
 pub(crate) fn files_with(folder: &Path, parts: &[impl AsRef<[u8]>]) -> Vec<String> {
     let parts: Vec<_> = parts.iter().map(|part| part.as_ref().to_ascii_lowercase()).collect();
     let holds_one = |path: &PathBuf| {
@@ -168,6 +167,6 @@ pub(crate) fn files_with(folder: &Path, parts: &[impl AsRef<[u8]>]) -> Vec<Strin
         bytes.make_ascii_lowercase();
         parts.iter().any(|part| memmem::find(&bytes, part).is_some())
     };
-    let files = files_below(folder).into_iter().filter(|path| !path.ends_with("RESERVE"));
-    files.filter(holds_one).map(|path| path.display().to_string()).collect()
+    let files = files_below(folder).into_iter().filter(holds_one);
+    files.map(|path| path.display().to_string()).collect()
 }

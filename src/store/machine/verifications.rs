@@ -105,21 +105,22 @@ pub(super) fn bounced(
     }
     txn.put(key::sent(id), &sent)?;
     if let SentAbout::Verification(verification) = sent.about {
-        mark_undeliverable((verification, id), at, words, txn)?;
+        let state = MailState::Undeliverable(at, jobs::cut(words, MAX_WORDS));
+        change_mail((verification, id), txn, |mail| mail.state = state)?;
     }
     Ok(Some(sent))
 }
 
-fn mark_undeliverable(
+/// Changes what is kept of a verification mail, where it is still there.
+fn change_mail(
     (verification, id): (VerificationId, DeliveryId),
-    at: Time,
-    words: &str,
     txn: &mut Txn<'_>,
+    change: impl FnOnce(&mut VerificationMailRow),
 ) -> Result<(), CommitError> {
     let place = key::verification(verification);
     let Some(mut row): Option<VerificationRow> = txn.read(&place)? else { return Ok(()) };
     let Some(mail) = row.mails.iter_mut().find(|mail| mail.id == id) else { return Ok(()) };
-    mail.state = MailState::Undeliverable(at, jobs::cut(words, MAX_WORDS));
+    change(mail);
     txn.put(place, &row)
 }
 
@@ -196,12 +197,10 @@ pub(super) fn settled(
 ) -> Result<(), CommitError> {
     let JobKind::Deliver(delivery) = &job.kind else { return Ok(()) };
     let DeliveryKind::Verification { verification, .. } = &delivery.kind else { return Ok(()) };
-    let place = key::verification(*verification);
-    let Some(mut row): Option<VerificationRow> = txn.read(&place)? else { return Ok(()) };
-    let Some(mail) = row.mails.iter_mut().find(|mail| mail.id == delivery.id) else { return Ok(()) };
-    // A bounce can be quicker than the relay's 250 is written down.
-    if !matches!(mail.state, MailState::Undeliverable(..)) {
-        mail.state = state(mail, |words| jobs::cut(words, MAX_WORDS));
-    }
-    txn.put(place, &row)
+    change_mail((*verification, delivery.id), txn, |mail| {
+        // A bounce can be quicker than the relay's 250 is written down.
+        if !matches!(mail.state, MailState::Undeliverable(..)) {
+            mail.state = state(mail, |words| jobs::cut(words, MAX_WORDS));
+        }
+    })
 }
